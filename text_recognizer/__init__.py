@@ -1,7 +1,7 @@
 """Text Recognizer: an offline-first laboratory for handwriting recognition.
 
-`import text_recognizer as tr` offers what the command line does, under the same names. Each name is imported when it is
-first used.
+`import text_recognizer as tr` offers the functions of the command line under the same names. Each name is imported on
+first use.
 """
 
 from typing import TYPE_CHECKING, Any

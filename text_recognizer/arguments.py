@@ -1,7 +1,7 @@
-"""Arguments of whatever is plugged in by name: read off its signature, checked, completed with defaults.
+"""Arguments of parts that are given by name: read from the signature, checked, completed with defaults.
 
-A signature is the only place where an argument is described. Annotations carry types and ranges, for example
-``Annotated[float, Ge(0), Lt(1)]`` (from annotated_types); pydantic applies them to values that came from JSON.
+The signature is the only description of an argument. Annotations contain types and ranges, for example
+``Annotated[float, Ge(0), Lt(1)]`` (from annotated_types); pydantic applies them to values from JSON.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _ARGS = re.compile(
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument: its type with ranges (Any where unknown), and what makes a new default value, or REQUIRED."""
+    """An argument: its type with ranges (Any if unknown), and a factory for its default value, or REQUIRED."""
 
     name: str
     annotation: Any
@@ -51,7 +51,7 @@ def arguments_of(target: Callable[..., Any]) -> Mapping[str, Argument]:
     try:
         hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     except (NameError, AttributeError, TypeError):
-        hints = {}  # annotations that exist only for a type checker: names are still checked, values are not
+        hints = {}  # annotations that only a type checker can resolve: names are still checked, values are not
     fields = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
     factories = {one.name: one.default_factory for one in fields if one.default_factory is not dataclasses.MISSING}
     found: dict[str, Argument] = {}
@@ -65,10 +65,10 @@ def arguments_of(target: Callable[..., Any]) -> Mapping[str, Argument]:
 
 
 def description_of(target: Callable[..., Any]) -> tuple[str, dict[str, str]]:
-    """What the docstring of a class or function says apart from its arguments, and what is said of each of these.
+    """The description of a class or function from its docstring, and those of its arguments.
 
-    Of an argument, a class says what the classes that it extends do not. Under "Args:", several may share a text:
-    "left, right: pixels that are cut off".
+    A class inherits the descriptions of its base classes. Under "Args:", several arguments may share one description:
+    "left, right: pixels that are cropped".
     """
     owner = target if inspect.isclass(target) else getattr(target, "__self__", None)
     found: dict[str, str] = {}
@@ -86,12 +86,12 @@ def check_arguments(
     """Checks values against a signature.
 
     Args:
-        label: how messages name the target, for example "network 'mlp'".
-        values: as they came from JSON.
-        apart_from: arguments that do not come from a spec.
-        key: of the spec, under which the values stand.
+        label: name of the target in messages, for example "network 'mlp'".
+        values: values from JSON.
+        apart_from: arguments that are not part of a spec.
+        key: key of the spec that contains the values.
     Returns:
-        the values with all defaults filled in, and the problems found (then the values are incomplete).
+        the values completed with all defaults, and the problems (if any, the values are incomplete).
     """
     try:
         arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
@@ -119,7 +119,7 @@ def check_arguments(
 
 
 def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]]:
-    """Checks one JSON value against an annotation: the value as the target gets it, and the problems found."""
+    """Checks one JSON value against an annotation; returns the converted value and the problems."""
     adapter = _adapter(annotation)
     if adapter is None:
         return value, []
@@ -132,7 +132,7 @@ def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]
     try:
         return adapter.validate_json(as_json, strict=True), []
     except pydantic.ValidationError as error:
-        # A sampler of whole numbers may say 64.0: the same number.
+        # A sampler of integers may return 64.0.
         if isinstance(value, float) and value.is_integer():
             with contextlib.suppress(pydantic.ValidationError):
                 return adapter.validate_json(json.dumps(int(value)), strict=True), []
@@ -140,7 +140,7 @@ def check_value(label: str, annotation: Any, value: Any) -> tuple[Any, list[str]
 
 
 def json_schema_of(target: Callable[..., Any], apart_from: Collection[str] = ()) -> dict[str, Any]:
-    """JSON Schema of an object that holds a target's arguments, apart from those that do not come from a spec."""
+    """JSON Schema of the object with a target's arguments, except those that are not part of a spec."""
     arguments = {name: argument for name, argument in arguments_of(target).items() if name not in apart_from}
     extra = arguments.pop("*", None) is not None
     properties: dict[str, Any] = {}
@@ -211,7 +211,7 @@ _SENTENCES = {
 
 
 def _sentences(label: str, error: pydantic.ValidationError) -> list[str]:
-    """One sentence a faulty place; the branches of a union ("a number or text") are joined into one."""
+    """One sentence per faulty value; the branches of a union ("a number or text") are joined into one."""
     by_place: dict[tuple[Any, ...], tuple[list[str], Any]] = {}
     for detail in error.errors(include_url=False):
         place = tuple(part for part in detail["loc"] if not _is_union_tag(part))
@@ -225,7 +225,7 @@ def _sentences(label: str, error: pydantic.ValidationError) -> list[str]:
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema without references, so that it can be put into another one."""
+    """A schema without references, so that it can be embedded in another one."""
     definitions = schema.pop("$defs", {})
 
     def resolved(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Charset: the characters a recogniser of lines can write, and their class ids. Id 0 is the CTC blank."""
+"""Charset: the characters that a line reader can output, and their class ids. Id 0 is the CTC blank."""
 
 import re
 import unicodedata
@@ -16,22 +16,22 @@ Normalization = Literal["none", "NFC", "NFD", "NFKC", "NFKD"]
 Characters = list[str] | str
 """A list of characters, or what has them; see datasets.formats.charset_files."""
 
-_FORMS: tuple[Normalization, ...] = ("NFC", "NFD")  # of two texts that look the same, one may be in either
+_FORMS: tuple[Normalization, ...] = ("NFC", "NFD")  # texts that look the same may be in either form
 
 BLANK = ""
 BLANK_ID = 0
 _JOINER = "\u200d"
-_UNSEEN = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u2060\ufeff]")  # but white space
+_UNSEEN = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u2060\ufeff]")  # except white space
 
 
 class Charset:
     """Characters in the order of their class ids, which count from 1.
 
     Args:
-        characters: code points, or graphemes of several code points; no order is imposed and none is lost.
+        characters: code points, or graphemes of several code points, in any order.
         normalization: applied to every text before it is encoded.
     Raises:
-        DataError: a character twice, an empty one, or one that the normalisation turns into another.
+        DataError: a duplicate or empty character, or one that the normalisation changes.
     """
 
     def __init__(self, characters: Iterable[str], normalization: Normalization = "none") -> None:
@@ -70,7 +70,7 @@ class Charset:
         return (BLANK, *self.characters)
 
     def extended(self, texts: Iterable[str]) -> "Charset":
-        """The same charset with the characters that it lacks appended, sorted: ids known before keep their meaning."""
+        """The charset with the missing characters appended, sorted, so that existing ids stay."""
         found = Charset.from_texts(texts, self.normalization).characters
         return Charset((*self.characters, *(one for one in found if one not in self._ids)), self.normalization)
 
@@ -87,7 +87,7 @@ class Charset:
         return np.where(known[places] == codes, ids[places], -1).astype(np.int32), _offsets(texts)
 
     def replacement_id(self, unknown: str) -> int:
-        """0 to drop an unknown character, else the id of its replacement. Raises DataError: that is unknown too."""
+        """0 to drop unknown characters, else the id of their replacement. Raises DataError: that is unknown too."""
         if unknown == "drop":
             return BLANK_ID
         if unknown not in self._ids:
@@ -114,7 +114,7 @@ class Charset:
         return f"line '{name}' has {which}, not in the charset ({counted(len(self), 'character')}).{hint}"
 
     def split(self, text: str) -> list[str]:
-        """A text cut into characters; where the charset has graphemes, the longest one that fits."""
+        """A text split into characters; if the charset has graphemes, the longest match is used."""
         return list(text) if self._longest <= 1 else self._pattern.findall(text)
 
     @cached_property
@@ -153,10 +153,10 @@ class Charset:
 
 
 def tidy_text(text: str, normalization: Normalization = "none") -> str:
-    """A text in one Unicode form, every run of white space one space, none at the ends; no control characters.
+    """A text in one Unicode form, without control characters, white space collapsed and stripped.
 
-    How wide a gap between words is, whether a transcriber typed a tab, and what an export left between the characters
-    (byte order marks, word joiners) cannot be read off an image.
+    The width of gaps, tabs, and remains of exports between characters (byte order marks, word joiners) cannot be read
+    from an image.
     """
     return " ".join(normalized(_UNSEEN.sub("", text), normalization).split())
 
@@ -166,7 +166,7 @@ def normalized(text: str, normalization: Normalization) -> str:
 
 
 def graphemes(text: str) -> list[str]:
-    """Base characters with the marks that combine with them; sequences with a zero-width joiner stay together.
+    """Base characters with their combining marks; sequences with a zero-width joiner stay together.
 
     A subset of the rules of Unicode Standard Annex 29: enough for accents, vowel signs and joined emoji.
     """
@@ -181,7 +181,7 @@ def graphemes(text: str) -> list[str]:
 
 
 def describe(character: str) -> str:
-    """A character as messages show it, also when it is invisible: 'é' (U+00E9)."""
+    """A character for messages, even if it is invisible: 'é' (U+00E9)."""
     shown = character if character.isprintable() else "?"
     return f"'{shown}' ({' '.join(f'U+{ord(one):04X}' for one in character)})"
 

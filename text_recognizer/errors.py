@@ -1,11 +1,11 @@
-"""The error family: everything a user can cause is a TextRecognizerError, printed as one message without a traceback.
+"""The error classes: everything a user can cause is a TextRecognizerError, printed as one message without a traceback.
 
 TextRecognizerError
 ├── SpecError          the experiment spec is wrong (all problems at once)
 ├── DataError          a dataset file, download or image is wrong
 ├── RunError           a run folder is missing, held, or of another version
 ├── DivergedError      training never reached a finite loss
-└── DeviceError        the devices asked for do not exist or cannot be had
+└── DeviceError        the requested devices do not exist or are not available
 """
 
 import errno
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_MUCH_BYTES = 1 << 24  # of a disk that is hardly the full one
+_MUCH_BYTES = 1 << 24  # with more free space than this, a disk is hardly the full one
 
 
 class TextRecognizerError(Exception):
@@ -25,7 +25,7 @@ class TextRecognizerError(Exception):
 
 
 class Problem(str):
-    """One sentence about a spec, with the (dotted) key that it is about, where it is about one."""
+    """One sentence about a spec, with the (dotted) key that it is about, if any."""
 
     __slots__ = ("key",)
     key: str | None
@@ -36,7 +36,7 @@ class Problem(str):
         return made
 
     def under(self, label: str, group: str) -> "Problem":
-        """The same problem of something that stands under a key of the spec."""
+        """The same problem of a value under a key of the spec."""
         return Problem(f"{label}: {self}", f"{group}.{self.key}" if self.key else group)
 
 
@@ -44,8 +44,8 @@ class SpecError(TextRecognizerError):
     """One or several problems in an experiment spec.
 
     Args:
-        problems: one sentence each, in the order of the spec's keys; a plain one is about no key.
-        source: where the spec came from, when that helps to find it.
+        problems: one sentence each, in the order of the spec's keys; a plain string has no key.
+        source: where the spec came from, if that helps to find it.
     """
 
     def __init__(self, problems: str | Sequence[str], source: str | None = None) -> None:
@@ -78,11 +78,11 @@ class DeviceError(TextRecognizerError):
 
 
 def reason(error: BaseException, *places: Path) -> str:
-    """Why something failed, to stand inside a sentence.
+    """Why something failed, as part of a sentence.
 
     Args:
-        places: which the sentence names, or several that come into question; of a full disk, the one with the least
-            room is told, unless it has much.
+        places: paths that the sentence names, or candidates; if the disk is full, the one with the least free space is
+            named, unless it has plenty.
     """
     if isinstance(error, UnicodeDecodeError):
         return f"it is not {error.encoding.upper()} text"
@@ -91,7 +91,7 @@ def reason(error: BaseException, *places: Path) -> str:
         return said
     room = []
     for place in places:
-        with suppress(OSError):  # not for this user to look into
+        with suppress(OSError):  # not accessible to this user
             path = place.absolute()
             folder = next(one for one in (path, *path.parents) if one.is_dir())
             room.append((shutil.disk_usage(folder).free, folder))
@@ -102,7 +102,7 @@ def reason(error: BaseException, *places: Path) -> str:
 
 @contextmanager
 def system_errors(task: str, advice: str = "", *places: Path) -> Iterator[None]:
-    """Raises a DataError where the system does not let us do something, like "read FILE", with its reason."""
+    """Raises a DataError if the system refuses an action, such as "read FILE", with its reason."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Experiment: a spec's parts, checked against each other and put together, without TensorFlow."""
+"""Experiment: the parts of a spec, checked against each other and assembled, without TensorFlow."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ from text_recognizer.wording import did_you_mean, received
 
 @dataclass(frozen=True)
 class Experiment:
-    """A spec that passed, with what it names. The model has no weights yet, the dataset touched no file.
+    """A valid spec with its parts. The model has no weights yet, the dataset has accessed no file.
 
     Args:
-        spec: with all defaults filled in.
-        recipes: what train_args name as "optimizer", "schedule" and "augmentation"; None for no augmentation.
+        spec: completed with all defaults.
+        recipes: "optimizer", "schedule" and "augmentation" of the train_args; None for no augmentation.
     """
 
     spec: ExperimentSpec
@@ -39,7 +39,7 @@ class Experiment:
         return f"{self.dataset.name}: " + ", ".join(f"{size:,} {name}" for name, size in self.dataset.sizes().items())
 
     def network_in_words(self) -> str:
-        """The network and its parameters; builds it."""
+        """The network and its number of parameters; builds it."""
         return f"{self.spec.network}, {self.model.keras_model.count_params():,} parameters"
 
     def check_sizes(self) -> dict[str, int]:
@@ -60,7 +60,7 @@ class Experiment:
 
 
 def assemble(spec: ExperimentSpec) -> Experiment:
-    """Checks everything that can be known before data, devices and TensorFlow are touched.
+    """Checks everything that can be checked without data, devices and TensorFlow.
 
     Raises:
         SpecError: all problems: unknown names and arguments, wrong types and ranges, shapes that do not fit.
@@ -87,7 +87,7 @@ def assemble(spec: ExperimentSpec) -> Experiment:
 
 
 def problems_besides(known: Sequence[Problem], value: Mapping[str, Any], origin: str | None) -> list[Problem]:
-    """What else is wrong with a spec's JSON object that has problems with some of its keys."""
+    """Further problems of a spec's JSON object, besides those of some of its keys."""
     wrong = {problem.key for problem in known}
     if not wrong.isdisjoint(PARTS):
         return []
@@ -129,18 +129,18 @@ def json_schema() -> dict[str, Any]:
 
 
 def _check_train_args(spec: ExperimentSpec, problems: list[str]) -> tuple[TrainArgs | None, dict[str, Any]]:
-    """The checked train_args and what they name, by kind; incomplete when anything is wrong, said in `problems`."""
+    """The checked train_args and the parts that they name, by kind; incomplete if there are `problems`."""
     arguments, found = check_arguments("train_args", TrainArgs, spec.train_args, key="train_args")
     recipes: dict[str, Any] = {}
     for kind in RECIPES:
         name, recipe_args = arguments.get(kind), arguments.get(f"{kind}_args")
         if not isinstance(name, str) or not isinstance(recipe_args, dict):
-            continue  # said already
+            continue  # already reported
         before = len(found)
         recipes[kind], arguments[f"{kind}_args"] = make_part(kind, name, recipe_args, found, spec.origin, "train_args.")
         made, base = recipes[kind], base_of(kind)
         may_be_none = made is None and kind == "augmentation"
-        if len(found) == before and not (isinstance(made, base) or may_be_none):  # whatever its annotation says
+        if len(found) == before and not (isinstance(made, base) or may_be_none):  # regardless of its annotation
             found.append(f"train_args.{kind} '{name}' must make an instance of {base.__name__}. {received(made)}")
     problems += found
     return (None if found else TrainArgs(**arguments)), recipes
@@ -149,7 +149,7 @@ def _check_train_args(spec: ExperimentSpec, problems: list[str]) -> tuple[TrainA
 def _problems_together(
     spec: ExperimentSpec, network: Network, model: Model, train_args: TrainArgs | None
 ) -> Iterator[str]:
-    """Why parts that are right by themselves do not work together."""
+    """Why parts that are valid by themselves do not fit together."""
     try:
         network.check(model.data_spec.input_shape, model.output_shape)
     except ValueError as error:
@@ -203,7 +203,7 @@ def _name_schema(kind: str) -> dict[str, Any]:
 def _argument_conditions(kind: str, apart_from: tuple[str, ...], default: str | None = None) -> list[dict[str, Any]]:
     return [
         {
-            # Without "required" the condition also holds where the key is absent: there the default counts.
+            # Without "required", the condition also holds if the key is absent, where the default applies.
             "if": {"properties": {kind: {"const": name}}} | ({} if name == default else {"required": [kind]}),
             "then": {"properties": {f"{kind}_args": json_schema_of(resolve(kind, name), apart_from)}},
         }

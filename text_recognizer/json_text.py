@@ -7,7 +7,7 @@ MOST_NESTED = 64
 
 
 def parse_json_text(text: str, **hooks: Any) -> Any:
-    """What a JSON text holds. Raises ValueError: it is no JSON, nested too deeply, or has too long an integer.
+    """Parses JSON. Raises ValueError: it is not JSON, nested too deeply, or has too long an integer.
 
     Args:
         hooks: of json.loads.
@@ -34,7 +34,7 @@ def is_too_deep(value: Any) -> bool:
 
 
 def values_in(value: Any) -> list[Any]:
-    """What an object or a list holds; nothing of anything else."""
+    """The values in an object or a list; empty for anything else."""
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""The import of Keras and TensorFlow, in four fifths of its time; and a quick end of the process after it."""
+"""Imports Keras and TensorFlow in four fifths of the usual time, and makes the process exit quickly afterwards."""
 
 import atexit
 import gc
@@ -11,14 +11,14 @@ from typing import Any, TextIO, cast
 
 from text_recognizer.errors import RunError
 
-# At its end Python would look through all that was imported before it clears module after module, which alone takes a
-# tenth of the time.
+# At exit, Python would collect garbage among everything imported before it clears the modules; clearing them takes only
+# a tenth of the time.
 atexit.register(gc.freeze)
-_loaded_in: set[int] = set()  # the process that loaded a model, and those that were forked from it
+_loaded_in: set[int] = set()  # the process that loaded a model, and its forks
 
 
 def check_not_forked() -> None:
-    """To be called before a model is loaded or read with. Raises RunError: the parent process has loaded one."""
+    """Call before a model is loaded or used. Raises RunError: the parent process has loaded one."""
     _loaded_in.add(os.getpid())
     if len(_loaded_in) > 1:
         raise RunError(
@@ -28,7 +28,7 @@ def check_not_forked() -> None:
 
 
 def require_tensorflow() -> None:
-    """Checks that what imports TensorFlow can. Raises RunError: it is not installed."""
+    """Checks that TensorFlow can be imported. Raises RunError: it is not installed."""
     if importlib.util.find_spec("tensorflow") is None:
         raise RunError(
             "this needs TensorFlow, which is not installed: pip install 'text-recognizer[cpu]', or [gpu] for NVIDIA "
@@ -38,9 +38,9 @@ def require_tensorflow() -> None:
 
 @contextmanager
 def importing_keras() -> Iterator[None]:
-    """Keras imports scikit-learn, where it is there, for wrappers that no run uses: a fifth of its start.
+    """Speeds up the import of Keras: it imports scikit-learn, if installed, for unused wrappers, a fifth of its time.
 
-    Another fifth would be looks for garbage among a million objects that stay: meanwhile, and right after it.
+    Another fifth would be garbage collection among a million objects that stay, during and right after the import.
 
     Raises:
         RunError: TensorFlow is not installed.
@@ -56,15 +56,15 @@ def importing_keras() -> Iterator[None]:
         if not imported:
             del sys.modules["sklearn"]
         if collects:
-            if gc.get_freeze_count() == 0:  # else what others froze would no longer be
+            if gc.get_freeze_count() == 0:  # otherwise objects frozen by others would be unfrozen
                 gc.freeze()
-                gc.unfreeze()  # all are among the oldest objects now, without a look at them
+                gc.unfreeze()  # all are in the oldest generation now, without having been traversed
             gc.enable()
 
 
 @contextmanager
 def without_native_notes() -> Iterator[None]:
-    """Keeps off standard error what is not written by Python: TensorFlow's notes where a user's module imports it."""
+    """Hides output to standard error that is not from Python: TensorFlow's notes when a user's module imports it."""
     if "tensorflow" in sys.modules or sys.stderr is not sys.__stderr__ or sys.stderr is None:
         yield
         return
@@ -83,7 +83,7 @@ def without_native_notes() -> Iterator[None]:
 
 
 class _StandardError:
-    """Where Python writes errors to, now and later: what a module logs through may keep it."""
+    """Python's standard error, also after the block: loggers of modules may keep a reference to it."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream

@@ -12,7 +12,7 @@ from text_recognizer.spec import parse_value
 
 @dataclass(frozen=True)
 class NamedPart:
-    """A checked part: a registered name or "package.module:Class", arguments of its constructor or `open`."""
+    """A checked part: a registered name or "package.module:Class", with arguments of its constructor or `open`."""
 
     kind: str
     name: str
@@ -53,5 +53,5 @@ class NamedPart:
 
 
 def constructor_of(target: Any) -> Callable[..., Any]:
-    """What makes a part: its classmethod `open`, or the class itself."""
+    """The constructor of a part: its classmethod `open`, or the class itself."""
     return getattr(target, "open", target)  # type: ignore[no-any-return]

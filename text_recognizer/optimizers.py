@@ -16,12 +16,12 @@ Epsilon = Annotated[float, Gt(0)]
 
 @dataclass(frozen=True)
 class KerasOptimizer(OptimizerRecipe):
-    """An optimizer of Keras.
+    """A Keras optimizer.
 
     Args:
         keras_class: its name in keras.optimizers.
-        usual_learning_rate: taken when train_args give none.
-        arguments: what the constructor gets besides learning rate, weight decay and clipping.
+        usual_learning_rate: used if train_args give none.
+        arguments: further arguments of the constructor, besides learning rate, weight decay and clipping.
     """
 
     keras_class: str

@@ -1,4 +1,4 @@
-"""The parts of a spec: the class that each name stands for, its arguments checked, and the object made."""
+"""The parts of a spec: resolves names, checks arguments and makes the objects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,13 +21,13 @@ def make_part(
     """Checks a part of a spec and makes it.
 
     Args:
-        problems: where everything that is wrong is added.
+        problems: list to which problems are added.
         origin: the bundle or run folder that the spec came from; see `resolve`.
-        group: the key of the spec under which the part stands, with a dot at its end.
-        given: what the program passes to the constructor.
-        ready: False checks only.
+        group: key of the spec that contains the part, with a trailing dot.
+        given: arguments that the program passes to the constructor.
+        ready: if False, only check.
     Returns:
-        the object, None when it was not made; its arguments with defaults.
+        the object, None if it was not made; its arguments with defaults.
     """
     label, key = f"{group}{kind} '{name}'", f"{group}{kind}_args"
     try:
@@ -47,12 +47,12 @@ def make_part(
     except TextRecognizerError as error:
         refused = error.problems if isinstance(error, SpecError) else [Problem(str(error))]
         problems += [problem.under(label, key) for problem in refused]
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's constructor may refuse its arguments in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's constructor may raise anything
         problems.append(Problem(f"{label}: {type(error).__name__}: {error}", key))
     return None, completed
 
 
 def present_names(target: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a spec that may be old, by the names that they have now."""
+    """Arguments of a spec, with former names replaced by present ones."""
     former = getattr(target, "former_names", {})
     return {former.get(name, name): value for name, value in arguments.items()}

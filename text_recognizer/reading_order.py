@@ -1,7 +1,7 @@
-"""Right-to-left scripts: texts in the order of their characters on the line, and back.
+"""Right-to-left scripts: converts texts between logical order and the visual order on the line.
 
 A text is stored in logical order, as it is typed and read. A network sees a line from left to right, and CTC cannot
-turn round: the labels of Hebrew or Arabic are the characters as they stand on the line, from its left end.
+reorder: the labels of Hebrew or Arabic are in visual order, from the left end of the line.
 """
 
 import re
@@ -10,7 +10,7 @@ from itertools import groupby, pairwise
 
 from text_recognizer.charset import graphemes
 
-# The blocks of right-to-left scripts: most texts have nothing of them, and need no closer look.
+# The blocks of right-to-left scripts: most texts have no such characters and need no further processing.
 _RIGHT_TO_LEFT_BLOCKS = re.compile(
     "[\u0590-\u08ff\u200f\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
@@ -19,7 +19,7 @@ _LEVEL = re.compile(r"\d+")
 
 
 def has_right_to_left(text: str) -> bool:
-    """Whether a text holds characters that are written from right to left."""
+    """Whether a text contains right-to-left characters."""
     if text.isascii() or not _RIGHT_TO_LEFT_BLOCKS.search(text):
         return False
     return any(unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text)
@@ -28,17 +28,17 @@ def has_right_to_left(text: str) -> bool:
 def runs_right_to_left(text: str) -> bool:
     """Whether a line as a whole runs from right to left: at least as many such letters as others.
 
-    The first letter, which Unicode looks at, is not known of a line that is only seen; the letters can be counted.
+    Unicode decides by the first letter, which is unknown for a line that is only seen; so the letters are counted.
     """
     kinds = [unicodedata.bidirectional(character) for character in text]
     return kinds.count("R") + kinds.count("AL") >= kinds.count("L")
 
 
 def visual_order(text: str) -> str:
-    """The characters of a line of text from left to right, as they stand on it.
+    """The characters of a line of text from left to right, as they appear.
 
-    Marks stay behind the character that they combine with. Brackets and other signs that are drawn mirrored become the
-    sign that is seen. Texts without right-to-left characters are returned as they are.
+    Marks stay after the character that they combine with. Brackets and other mirrored signs become the sign that is
+    seen. Texts without right-to-left characters are returned unchanged.
 
     Source: Unicode Standard Annex 9, "Unicode bidirectional algorithm".
     """
@@ -50,17 +50,16 @@ def visual_order(text: str) -> str:
 
 
 def logical_order(text: str) -> str:
-    """The text that a line says whose characters from left to right are these: the inverse of `visual_order`.
+    """The text of a line from its characters from left to right: the inverse of `visual_order`.
 
-    Some lines can be read in two ways, like a number between a Latin and a Hebrew word; the number then belongs to the
-    Latin word.
+    Some lines are ambiguous, such as a number between a Latin and a Hebrew word; it is then assigned to the Latin word.
     """
     if not has_right_to_left(text):
         return text
     units = graphemes(text)
     is_right_to_left = runs_right_to_left(text)
     places = _roughly_logical(units, is_right_to_left)
-    # A level depends on neighbours in logical order; who they are is clear enough before all of it is known.
+    # A level depends on neighbours in logical order; an approximate order is enough to find them.
     levels = [0] * len(units)
     for place, level in zip(places, _levels([units[place] for place in places], is_right_to_left), strict=True):
         levels[place] = level
@@ -68,7 +67,7 @@ def logical_order(text: str) -> str:
 
 
 def _reordered(units: list[str], levels: list[int], order: range) -> str:
-    """Characters with the runs of each level turned round, one level after another."""
+    """Characters with the runs of each level reversed, one level after another."""
     places = list(range(len(units)))
     for level in order:
         places = _reversed_runs(places, [one >= level for one in levels])
@@ -76,7 +75,7 @@ def _reordered(units: list[str], levels: list[int], order: range) -> str:
 
 
 def _roughly_logical(units: list[str], is_right_to_left: bool) -> list[int]:
-    """Places of the characters seen, with right-to-left letters in logical order and all between them as seen."""
+    """Positions of the visible characters, with right-to-left letters in logical order, those between them as seen."""
     kinds = [unicodedata.bidirectional(unit[0]) for unit in units]
     places = list(range(len(units)))
     if is_right_to_left:
@@ -91,12 +90,12 @@ def _roughly_logical(units: list[str], is_right_to_left: bool) -> list[int]:
 
 
 def _turned(places: list[int], kinds: list[str]) -> list[int]:
-    """Places from right to left, but for those between right-to-left letters."""
+    """Positions from right to left, except those between right-to-left letters."""
     return _reversed_runs(places[::-1], [kind not in ("R", "AL") for kind in kinds])
 
 
 def _reversed_runs(places: list[int], is_in_run: list[bool]) -> list[int]:
-    """The places, each unbroken run of those that are marked the other way round."""
+    """The positions, with each unbroken run of marked ones reversed."""
     found: list[int] = []
     for is_run, group in groupby(places, is_in_run.__getitem__):
         run = list(group)

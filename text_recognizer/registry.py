@@ -1,4 +1,4 @@
-"""Names to objects: the built-in table, then entry points, then "package.module:Name". Imports only that one."""
+"""Resolves names: built-in table, then entry points, then "package.module:Name". Imports only the named part."""
 
 import functools
 import importlib
@@ -82,7 +82,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
 }
 
-# What a name of each kind must be a subclass of; of recipes, also a function that is annotated to return one.
+# The base class of each kind; a recipe may also be a function annotated to return one.
 BASES = {
     "dataset": "text_recognizer.datasets.base:Dataset",
     "model": "text_recognizer.models.base:Model",
@@ -95,34 +95,34 @@ RECIPES = ("optimizer", "schedule", "augmentation")
 
 _BY_PATH = r"\w+(\.\w+)*:\w+"
 PLURALS = {kind: f"{kind}s" for kind in BUILT_IN}
-outside_packages: set[str] = set()  # whose parts this process has imported
+outside_packages: set[str] = set()  # packages whose parts this process has imported
 _OURS = {"text_recognizer", "evaluation", "training"}
-# Arguments of constructors that come from the program, not from whoever names the part.
+# Arguments of constructors that come from the program, not from the user.
 GIVEN: dict[str, tuple[str, ...]] = dict.fromkeys(BUILT_IN, ()) | {"model": ("data_spec", "network")}
 
 
 def add_kind(kind: str, table: dict[str, str], base: str, plural: str = "", given: tuple[str, ...] = ()) -> None:
-    """A further kind of parts, with the table of the room that has them.
+    """Adds a kind of parts with its table.
 
     Args:
         table: names and "package.module:Name".
-        base: what each of them must be a subclass of.
-        plural: of the kind, as in its entry point group, "text_recognizer.searches".
-        given: arguments of constructors that do not come from whoever names the part.
+        base: their base class.
+        plural: plural of the kind, as in its entry point group, "text_recognizer.searches".
+        given: arguments of constructors that do not come from the user.
     """
     BUILT_IN[kind], BASES[kind], PLURALS[kind], GIVEN[kind] = table, base, plural or f"{kind}s", given
 
 
 def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., Any]:
-    """The class or function that a name stands for; of this kind for certain, and not called yet.
+    """The class or function with a name; its kind has been checked, and it has not been called.
 
     Args:
         kind: one of BUILT_IN's keys.
         name: a registered name, or "package.module:Name" for a class that is importable from here.
-        origin: the bundle or run folder that gave the name, as text; None when the user did.
+        origin: the bundle or run folder that contains the name, as text; None if it comes from the user.
     Raises:
         SpecError: no such name; its module cannot be imported, with the reason; it is of another kind; or it would run
-            code that came from elsewhere.
+            foreign code.
     """
     if name in BUILT_IN[kind]:
         return _load(kind, name, BUILT_IN[kind][name])
@@ -140,7 +140,7 @@ def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., An
 
 
 def names(kind: str) -> list[str]:
-    """All registered names of a kind, sorted: built in and from entry points."""
+    """All registered names of a kind, built-in and from entry points, sorted."""
     return sorted({*BUILT_IN[kind], *(entry_point.name for entry_point in _entry_points(kind))})
 
 
@@ -148,7 +148,7 @@ def _entry_points(kind: str) -> "tuple[importlib.metadata.EntryPoint, ...]":
     return _entry_points_on(tuple(sys.path), f"text_recognizer.{PLURALS[kind]}")
 
 
-@functools.lru_cache(maxsize=64)  # reading those of all packages takes 9 ms, and a sweep asks for each of its points
+@functools.lru_cache(maxsize=64)  # reading those of all packages takes 9 ms, for each point of a sweep
 def _entry_points_on(_search_path: tuple[str, ...], group: str) -> "tuple[importlib.metadata.EntryPoint, ...]":
     import importlib.metadata  # slow to import, and only needed for names that are not built in
 
@@ -172,7 +172,7 @@ def _load_by_path(kind: str, name: str, origin: str | None) -> Callable[..., Any
 
 
 def code_from_elsewhere(kind: str, name: str, origin: str) -> str | None:
-    """Why a name that came from elsewhere is not loaded; None for one that may be, or that names no module."""
+    """Why a name from elsewhere is not loaded; None if it may be, or if it names no module."""
     module = name.partition(":")[0]
     if not re.match(_BY_PATH, name) or is_trusted(module):
         return None
@@ -207,14 +207,14 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
 
 
 def base_of(kind: str) -> type:
-    """The class that every class of a kind extends."""
+    """The base class of a kind."""
     module, _, attribute = BASES[kind].partition(":")
     base: type = getattr(importlib.import_module(module), attribute)
     return base
 
 
 def _check_kind(kind: str, name: str, found: Any) -> None:
-    """Refuses what is of another kind by what it says of itself, without calling it."""
+    """Refuses a part of another kind by its class or annotation, without calling it."""
     base = base_of(kind)
     if isinstance(found, type) and issubclass(found, base):
         return

@@ -26,7 +26,7 @@ class Cosine(ScheduleRecipe):
     Source: Loshchilov and Hutter (2017), "SGDR", without restarts.
 
     Args:
-        warmup_fraction: share of the training in which the rate rises from 0.
+        warmup_fraction: share of the training during which the rate rises from 0.
         final_fraction: fraction of the rate at the end.
     """
 

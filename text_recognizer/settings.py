@@ -1,4 +1,4 @@
-"""Settings a user makes once, in environment variables."""
+"""User settings in environment variables."""
 
 import glob
 import os
@@ -41,15 +41,15 @@ def models_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """TEXT_RECOGNIZER_STATE: what is remembered of the user; by default in the user's state folder."""
+    """TEXT_RECOGNIZER_STATE: state kept between commands; by default in the user's state folder."""
     return user_folder("TEXT_RECOGNIZER_STATE", lambda: platformdirs.user_state_dir("text_recognizer"))
 
 
 def user_folder(variable: str, usual: Callable[[], Path | str]) -> Path:
-    """A path that a variable sets, with ~ and ~user, or else the usual one.
+    """The path in a variable, with ~ and ~user, or else the default.
 
     Raises:
-        SpecError: it needs a home folder that is not known, as of a user of a container.
+        SpecError: it needs an unknown home folder, as for a user of a container.
     """
     if set_to := os.environ.get(variable):
         return _expanded(variable, set_to)
@@ -60,7 +60,7 @@ def user_folder(variable: str, usual: Callable[[], Path | str]) -> Path:
 
 
 def given_path(text: str) -> Path:
-    """A path of a spec, with ~ and ~user. Raises SpecError: it is empty, or there is no such user."""
+    """A path in a spec, with ~ and ~user expanded. Raises SpecError: it is empty, or there is no such user."""
     if not text:  # it would be the current folder
         raise SpecError("a path is empty; perhaps a variable is not set. Give the path ('.' is the current folder).")
     return _expanded("the path", text)

@@ -19,25 +19,25 @@ from text_recognizer.wording import did_you_mean, received
 
 DEFAULT_SPEC = Path(__file__).parent / "default_experiment.json"
 PARTS = ("dataset", "model", "network")
-# Filing, launching and checkpointing change how a result is reached, not which.
+# Filing, launching and checkpointing do not change the result.
 NOT_TRAINED = ("experiment_group", "train_args.checkpoint_interval_s", "train_args.examples_every")
-# Values that leave it to a run's first attempt; runs of before there was "auto" have what was the default then.
+# Values resolved by a run's first attempt; runs from before "auto" existed have the default of that time.
 _LEFT_TO_THE_RUN = {"train_args.mixed_precision": "auto"}
 
 
 @dataclass(frozen=True)
 class ExperimentSpec:
-    """One experiment. The keys are those of the FSDL text recogniser's JSON files.
+    """One experiment, with the keys of the FSDL text recogniser's JSON files.
 
-    `text_recognizer.experiment.assemble` checks the names and arguments and puts the parts together.
+    `text_recognizer.experiment.assemble` checks the names and arguments and assembles the parts.
 
     Args:
         dataset, model, network: registered names, or "package.module:Name".
         dataset_args, model_args, network_args: arguments of their constructors.
         train_args: see text_recognizer.train_args.TrainArgs.
         experiment_group: a label that runs are filed under.
-        seed: of initial weights, order of the data, dropout and augmentation.
-        origin: the bundle or run folder that it was read from, as text; None for the user's own. Not part of it.
+        seed: seed of initial weights, order of the data, dropout and augmentation.
+        origin: the bundle or run folder it was read from, as text; None for the user's own. Not part of the spec.
     """
 
     dataset: str
@@ -72,7 +72,7 @@ class ExperimentSpec:
         return cls(**checked, origin=origin)
 
     def override(self, values: Mapping[str, Any]) -> "ExperimentSpec":
-        """The same spec with some values replaced. Raises SpecError: no spec has a key, or it leads through no object.
+        """The same spec with some values replaced. Raises SpecError: a key is unknown, or its parent is not an object.
 
         Args:
             values: by dotted key, for example {"network_args.layer_size": 128}; a new argument is added.
@@ -86,7 +86,7 @@ class ExperimentSpec:
 
     @property
     def digest(self) -> str:
-        """Hash of what is trained; not of the group it is filed under, nor of how it is launched or checkpointed.
+        """Hash of what is trained, independent of the group, of launching and of checkpointing.
 
         Two specs that differ only in defaults written out have the same digest once both are completed.
         """
@@ -98,14 +98,14 @@ class ExperimentSpec:
 
 
 def base_spec(given: Collection[str]) -> dict[str, Any]:
-    """What overrides, given by dotted keys, are put on: the default experiment, unless they name all three parts."""
+    """The base for overrides with dotted keys: the default experiment, unless they name all three parts."""
     if {*PARTS} <= {*given}:
         return {}
     return parse_json(DEFAULT_SPEC.read_text(encoding="utf-8"), str(DEFAULT_SPEC))
 
 
 def typed_fields() -> dict[str, Any]:
-    """The keys of a spec with the kind of value each holds."""
+    """The keys of a spec with their types."""
     return {name: one.annotation for name, one in arguments_of(ExperimentSpec).items() if name != "origin"}
 
 
@@ -126,13 +126,13 @@ def override_json(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[st
 
 
 def without_dotted_keys(value: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec's JSON object whose dotted keys, like "network_args.layer_size", stand where they lead to."""
+    """A spec's JSON object with dotted keys, like "network_args.layer_size", moved to their place."""
     plain = {key: item for key, item in value.items() if "." not in key}
     return override_json(plain, {key: item for key, item in value.items() if "." in key})
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested objects as dotted keys; an empty object stays."""
+    """Flattens nested objects to dotted keys; an empty object stays."""
     flat: dict[str, Any] = {}
     for key, item in value.items():
         if isinstance(item, Mapping) and item:
@@ -143,7 +143,7 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def is_met(key: str, asked: Any, found: Any) -> bool:
-    """Whether a run that has `found` under a dotted key is a run of a spec that has `asked`."""
+    """Whether the value `found` in a run matches `asked` in a spec, for a dotted key."""
     return bool(asked == found) or _LEFT_TO_THE_RUN.get(key) == asked
 
 
@@ -173,7 +173,7 @@ def read_spec(text: str) -> tuple[dict[str, Any], str]:
 
 
 def parse_json(text: str, source: str) -> dict[str, Any]:
-    """A JSON object, strictly: no NaN, no key twice. Raises SpecError: with the position of the first mistake."""
+    """Parses a JSON object strictly: no NaN, no duplicate keys. Raises SpecError: with the position of the mistake."""
     try:
         value = parse_json_text(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -193,7 +193,7 @@ def parse_json(text: str, source: str) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """The value of an override on the command line: JSON where it is JSON, a Python literal, else text.
+    """The value of an override on the command line: JSON if it parses, else a Python literal, else text.
 
     `1e-4` is a number, `true` and `True` are booleans, `{'units': 8}` is an object, `lenet` is text.
     """
@@ -223,7 +223,7 @@ def _unknown_key(key: str) -> str:
 
 
 def _set_dotted(target: dict[str, Any], dotted: str, value: Any) -> str | None:
-    """Sets target[a][b] for "a.b"; returns the problem when that cannot be."""
+    """Sets target[a][b] for "a.b"; returns the problem if that is impossible."""
     path = str(dotted).split(".")  # YAML that is not a sweep's own may have a number as key
     if len(path) > MOST_NESTED:
         return f"'{dotted[:40]}…' leads through {len(path)} objects. At most {MOST_NESTED} are allowed."

@@ -1,8 +1,8 @@
-"""HDF5 files from anywhere: opened only if all that they hold lies inside them, read only as far as it is there.
+"""Untrusted HDF5 files: opened only if they are self-contained, and read only within their bounds.
 
-A foreign file may name other files of this computer, whose content would then pass as its data; it may announce
-terabytes that it does not hold. Where one is damaged, the library takes whatever lies in memory for the end of a chunk
-that unpacks too short, and never stops reading some heaps of texts; so the library only locates the pieces here.
+A foreign file may reference other files on this computer, whose content would then be read as its data; it may announce
+terabytes that it does not contain. If a file is damaged, the library fills a chunk that unpacks too short with whatever
+is in memory, and never stops reading some heaps of strings; so here the library only locates the pieces.
 """
 
 import math
@@ -36,13 +36,13 @@ class _RefusedError(Exception):
 
 @contextmanager
 def opened(path: Path, chunked: bool = True) -> Iterator[Any]:
-    """An HDF5 file for reading. Its values are read with `rows` and `strings`.
+    """Opens an HDF5 file for reading. Read its values with `rows` and `strings`.
 
     Args:
-        chunked: whether a dataset may be stored in chunks, packed or not. Keras writes none.
+        chunked: whether datasets may be stored in chunks, compressed or not. Keras writes none.
     Raises:
-        DataError: there is none, it is damaged, or it reaches for other files: h5py finds out only when it comes to
-            the damaged place, and says so with errors of many kinds.
+        DataError: there is none, it is damaged, or it references other files. h5py notices damage only when it reads
+            the damaged part, and raises errors of many kinds.
     """
     import h5py
 
@@ -70,7 +70,7 @@ def rows(dataset: Any, first: int, end: int) -> NDArray[Any]:
 
 
 def strings(dataset: Any) -> Iterator[bytes]:
-    """Strings (N,) as bytes, of one length or each its own. Raises OSError: as `rows`, or a text lies nowhere."""
+    """Strings (N,) as bytes, of fixed or variable length. Raises OSError: as `rows`, or a string is missing."""
     import h5py
 
     is_any_length = h5py.check_string_dtype(dataset.dtype).length is None
@@ -84,7 +84,7 @@ def strings(dataset: Any) -> Iterator[bytes]:
 
 @lru_cache(maxsize=16)
 def _check(path: Path, size_bytes: int, _state: tuple[int, int], chunked: bool) -> None:
-    """Looks at every object of a file, once as long as the file stays what it is."""
+    """Checks every object of a file, once until the file changes."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -144,7 +144,7 @@ _ORDERS = [
 
 
 def _filters(stored: Any, place: str) -> tuple[int, ...]:
-    """The filters of a dataset in the order of writing: each at most once, so that unpacking is bounded."""
+    """The filters of a dataset in the order of writing, each at most once, so that unpacking is bounded."""
     found = tuple(stored.get_filter(index)[0] for index in range(stored.get_nfilters()))
     if found not in _ORDERS:
         raise _RefusedError(f"{place} is packed in a way other than gzip and lzf. Write it with compression='gzip'")
@@ -152,7 +152,7 @@ def _filters(stored: Any, place: str) -> tuple[int, ...]:
 
 
 def _rows(dataset: Any, dtype: np.dtype[Any], first: int, end: int) -> NDArray[Any]:
-    """Read without the library, which crashes, hangs or shows what lies in memory where a file is damaged."""
+    """Reads without the library, which crashes, hangs or returns memory content if a file is damaged."""
     end = min(end, len(dataset))
     row_shape = dataset.shape[1:]
     if dataset.chunks is None:
@@ -167,7 +167,7 @@ def _rows(dataset: Any, dtype: np.dtype[Any], first: int, end: int) -> NDArray[A
         chunk = _chunk(dataset, dtype, offset)
         if chunk is None:  # never written
             continue
-        before = max(0, first - offset[0])  # rows of the chunk that were not asked for
+        before = max(0, first - offset[0])  # rows of the chunk that were not requested
         begins = (offset[0] + before - first, *offset[1:])
         steps_left = (steps[0] - before, *steps[1:])
         place = values[tuple(slice(start, start + step) for start, step in zip(begins, steps_left, strict=True))]
@@ -221,7 +221,7 @@ def _inflated(content: bytes, expected_bytes: int) -> bytes:
 
 
 def _unpacked_lzf(content: bytes, expected_bytes: int) -> bytes:
-    """Literal runs of up to 32 bytes, and repetitions of up to 264 bytes that begin at most 8,192 bytes before.
+    """Literal runs of up to 32 bytes, and repetitions of up to 264 bytes from at most 8,192 bytes before.
 
     Source: Lehmann, "LibLZF", lzf_d.c.
     """
@@ -248,7 +248,7 @@ def _unpacked_lzf(content: bytes, expected_bytes: int) -> bytes:
 
 
 class _Heaps:
-    """Texts of any length lie in heaps, many in each.
+    """Variable-length strings are stored in heaps, many in each.
 
     Source: The HDF Group, "HDF5 File Format Specification", section "Disk Format: Level 1E - Global Heap".
     """
@@ -271,7 +271,7 @@ class _Heaps:
     def _read(self, address: int) -> dict[int, bytes]:
         start = self._file.userblock_size + address
         signature, version, size_bytes = _HEAP.unpack(_bytes_at(self._file, start, 0, _HEAP.size))
-        # Heaps lie side by side, so that all together are no larger than the file.
+        # Heaps do not overlap, so all together are no larger than the file.
         if signature != b"GCOL" or version != 1 or not _HEAP.size <= size_bytes <= self._left_bytes:
             raise OSError("a heap of texts is damaged")
         self._left_bytes -= size_bytes

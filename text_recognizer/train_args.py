@@ -1,4 +1,4 @@
-"""What `train_args` of a spec may hold. The names are the field's; every key has an effect."""
+"""The `train_args` of a spec. The names are the usual ones; every key has an effect."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal

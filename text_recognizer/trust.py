@@ -1,7 +1,7 @@
 """Trust: which modules a name may import. Importing runs code, so a name from elsewhere needs the user's consent.
 
-A name on the user's command line, or in a file of theirs, is their own code. The path of its source is remembered
-outside all run folders, so that their own runs and bundles need no flag later: run folders and bundles can be forged.
+A name on the user's command line, or in a file of theirs, is their own code. The path of its source is stored outside
+all run folders, so that their own runs and bundles need no flag later: run folders and bundles can be forged.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 
 from text_recognizer.settings import state_folder
 
-# Modules that may be imported for any name, with commas between them; 1 stands for all. Child processes inherit it.
+# Comma-separated modules that may be imported for any name; 1 stands for all. Child processes inherit it.
 VARIABLE = "TEXT_RECOGNIZER_TRUST_CODE"
 _ALL = "1"
 _RECORD = "own_modules.jsonl"
@@ -39,16 +39,16 @@ def trust_all() -> None:
 
 
 def is_trusted(module: str) -> bool:
-    """Whether a module may be imported because a file from elsewhere names it; imports nothing."""
+    """Whether a module named in a file from elsewhere may be imported; imports nothing."""
     named = _named()
-    if _ALL in named or module in named or module in sys.modules:  # what is imported already has been run
+    if _ALL in named or module in named or module in sys.modules:  # imported modules have already run
         return True
     source = source_of(module)
     return source is not None and str(source) in _remembered()
 
 
 def remember(module: str) -> None:
-    """Notes that the user has named a module: for the processes that this one starts, and for later ones."""
+    """Records that the user has named a module: for child processes, and for later ones."""
     named = _named()
     if _ALL in named or module in named:
         return
@@ -56,14 +56,14 @@ def remember(module: str) -> None:
     source = source_of(module)
     if source is None or str(source) in _remembered():
         return
-    with contextlib.suppress(OSError):  # a home that cannot be written: later processes need the flag
+    with contextlib.suppress(OSError):  # the home folder is read-only: later processes need the flag
         state_folder().mkdir(parents=True, exist_ok=True)
         with open(state_folder() / _RECORD, "a", encoding="utf-8") as file:
             file.write(json.dumps(str(source)) + "\n")
 
 
 def source_of(module: str) -> Path | None:
-    """The file that a module has been, or would be, imported from, without importing it; None where it has none."""
+    """The file that a module is or would be imported from, without importing it; None if there is none."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         search: Sequence[str] | None = import_path()
@@ -77,7 +77,7 @@ def source_of(module: str) -> Path | None:
 
 
 def import_path() -> list[str]:
-    """Where user modules are searched: the current folder, which a console script leaves out, then sys.path."""
+    """Where user modules are searched: the current folder, which console scripts omit, then sys.path."""
     here = current_folder()
     return sys.path if here is None or here in sys.path else [here, *sys.path]
 

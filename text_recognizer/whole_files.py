@@ -1,6 +1,6 @@
-"""Files that are whole or not there, also after a power cut: written beside, put on the disk, renamed.
+"""Atomic file writes, safe against power cuts: written beside, flushed to disk, renamed.
 
-A file that is renamed before it is on the disk is often empty after a power cut.
+A file that is renamed before it is flushed to disk is often empty after a power cut.
 """
 
 import contextlib
@@ -15,21 +15,21 @@ from typing import BinaryIO
 
 from text_recognizer.errors import DataError, reason
 
-_PIECE_BYTES = 1 << 20  # larger than usual: the pieces of memory in which the system keeps a file are then larger too
+_PIECE_BYTES = 1 << 20  # larger than usual, so that the system's page cache uses larger pages too
 
 
 def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durable: bool = True) -> None:
-    """Replaces a file; readers see the old or the new one, whole. Raises OSError: not written; the old one stays.
+    """Replaces a file atomically: readers see the old or the new one. Raises OSError: not written; the old one stays.
 
     Args:
-        content: a text, or what writes the content into a file.
-        durable: it is on the disk when this returns; otherwise a power cut may leave the new file empty.
+        content: a text, or a function that writes the content into a file.
+        durable: flush it to disk; otherwise a power cut may leave the new file empty.
     """
     temporary = path.with_name(f".{path.name}.new")
     try:
         with _open_alone(temporary) as file:
             if isinstance(content, str):
-                file.write(content.encode(errors="backslashreplace"))  # JSON has this for names that are not UTF-8
+                file.write(content.encode(errors="backslashreplace"))  # for JSON with names that are not UTF-8
             else:
                 content(file)
             file.flush()
@@ -45,7 +45,7 @@ def replace_file(path: Path, content: str | Callable[[BinaryIO], object], durabl
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Gives a finished folder its name, once all that it holds is on the disk; an older one of that name is removed."""
+    """Flushes a finished folder to disk and renames it; an older one of that name is removed."""
     for inner, _, names in os.walk(new, topdown=False):
         for name in names:
             sync(Path(inner, name))
@@ -61,10 +61,10 @@ def replace_folder(new: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(output: Path) -> Iterator[None]:
-    """Makes a folder to write into, or takes an empty one; after an error nothing is left of what was written.
+    """Makes a folder to write into, or uses an empty one; after an error, everything written is removed.
 
     Raises:
-        DataError: there is something already, or it cannot be written.
+        DataError: it is not empty, or cannot be written.
     """
     is_new = not output.exists()
     if not is_new and not output.is_dir():
@@ -87,7 +87,7 @@ def new_folder(output: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def folder_beside(folder: Path) -> Iterator[Path]:
-    """A new folder, to be renamed to this one when it is whole; what a killed process left of it is removed.
+    """A new folder, to be renamed to this one when it is complete; leftovers of killed processes are removed.
 
     For one process at a time: the caller holds a lock.
     """
@@ -106,10 +106,10 @@ def sha256_of(path: Path) -> str:
 
 
 def lfs_advice(path: str | os.PathLike[str]) -> str:
-    """What to do about a file of a Git repository that was cloned without its large files; "" for any other."""
+    """Advice for a file of a Git repository that was cloned without its large files; "" for any other."""
     begin = b"version https://git-lfs.github.com/spec/"
     try:
-        if not Path(path).is_file():  # a pipe may have no writer any more
+        if not Path(path).is_file():  # a pipe may no longer have a writer
             return ""
         with open(path, "rb") as file:
             is_pointer = file.read(len(begin)) == begin
@@ -119,25 +119,25 @@ def lfs_advice(path: str | os.PathLike[str]) -> str:
 
 
 def sync(path: Path) -> None:
-    """Puts a file, or the names in a folder, on the disk."""
+    """Flushes a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems sync no folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync folders
             raise
     finally:
         os.close(descriptor)
 
 
 def _open_alone(path: Path) -> BinaryIO:
-    """An empty file that no other process writes until it is closed or renamed; who comes second waits."""
+    """An empty file, locked until it is closed or renamed; a second process waits."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             opened = os.fstat(descriptor)
-            with contextlib.suppress(FileNotFoundError):  # renamed by who had it first
+            with contextlib.suppress(FileNotFoundError):  # renamed by the process that had it first
                 if os.path.samestat(opened, path.stat()):
                     if opened.st_size:  # left by a writer that died
                         os.ftruncate(descriptor, 0)

@@ -1,24 +1,24 @@
-"""Sentences that several error messages share."""
+"""Sentences shared by error messages."""
 
 import difflib
 import functools
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-_LONGEST = 80  # text from elsewhere that fits a line
+_LONGEST = 80  # longest foreign text in a message
 
 
 def did_you_mean(name: str, known: Iterable[str], shown: Mapping[str, str] = MappingProxyType({})) -> str:
-    """A hint with a leading blank (Did you mean 'x'?), or nothing when no known name is close.
+    """A hint with a leading blank (Did you mean 'x'?), or "" if no known name is close.
 
     Args:
-        shown: what is proposed in place of a known name.
+        shown: text to propose instead of a known name.
     """
-    close = _closest(name, tuple(known)) if len(name) <= _LONGEST else ""  # what is kept has a bound, too
+    close = _closest(name, tuple(known)) if len(name) <= _LONGEST else ""  # the cache is bounded, too
     return f" Did you mean '{shown.get(close, close)}'?" if close else ""
 
 
-@functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
+@functools.lru_cache(maxsize=256)  # a sweep asks for the same hint for each of its points
 def _closest(name: str, known: tuple[str, ...]) -> str:
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
@@ -26,10 +26,10 @@ def _closest(name: str, known: tuple[str, ...]) -> str:
 
 
 def received(value: object) -> str:
-    """What came, shortened to fit a line."""
+    """The received value, shortened to fit a line."""
     try:
         text = repr(value)
-    except ValueError:  # Python writes no number of so many digits
+    except ValueError:  # Python does not print a number of so many digits
         text = "a value that cannot be shown"
     return f"Received: {shortened(text)}."
 

@@ -1,7 +1,6 @@
-"""Reading a sweep's YAML: plain data, the line of everything, and the traps of YAML 1.1.
+"""Reads a sweep's YAML: plain data, line numbers, and the traps of YAML 1.1.
 
-YAML 1.1 is what W&B reads, so its meaning is kept; what it silently changes (1e-5 becomes text, `no` becomes false) is
-pointed out.
+W&B reads YAML 1.1, so its semantics are kept; silent conversions (1e-5 becomes text, `no` becomes false) are reported.
 """
 
 import re
@@ -17,14 +16,14 @@ from text_recognizer.wording import received
 
 YamlPath = tuple[Any, ...]
 
-# PyYAML takes about a tenth of a millisecond for a node.
+# PyYAML takes about a tenth of a millisecond per node.
 _MOST_CHARACTERS = 1_000_000
 _MOST_NODES = 50_000
 _MOST_NESTED = 64
 _LONGEST_NUMBER = 1_000  # PyYAML reads those in base 60 in quadratic time
 
 _JSON_SCALARS = (str, int, float, bool, type(None))
-# What float() reads and YAML 1.1 does not: an exponent needs a point before it and a sign in it.
+# Accepted by float() but not by YAML 1.1, where an exponent needs a point before it and a sign.
 _EXPONENT = re.compile(r"([-+]?)(\d+)(?:\.(\d*))?[eE]([-+]?)(\d+)")
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
@@ -36,7 +35,7 @@ class YamlSource:
         text: the document.
         source: its file name, for messages.
     Raises:
-        SpecError: it is no YAML, too large, has a key twice, or holds what JSON cannot say; with lines.
+        SpecError: it is not YAML, too large, has duplicate keys, or values that JSON cannot represent; with lines.
     """
 
     def __init__(self, text: str, source: str) -> None:
@@ -64,16 +63,16 @@ class YamlSource:
             raise SpecError(problems, source)
 
     def line_of(self, path: YamlPath) -> int:
-        """The line, counted from 1, of the last key of a path that is there."""
+        """The line, counted from 1, of the last existing key of a path."""
         return self._found(path)[1]
 
     def traps(self, path: YamlPath) -> list[str]:
-        """What YAML 1.1 reads otherwise than most people mean it, below a path; one sentence each, with its line."""
+        """Values below a path that YAML 1.1 reads differently than intended; one sentence each, with its line."""
         scalars = [one for one in _nodes(self._found(path)[0]) if isinstance(one, yaml.ScalarNode)]
         return [f"line {one.start_mark.line + 1}: {trap}" for one in scalars if (trap := _trap(one))]
 
     def _found(self, path: YamlPath) -> tuple[yaml.Node | None, int]:
-        """What lies behind a path, None where nothing does, and the line of the last key that is there."""
+        """The node at a path, or None, and the line of the last existing key."""
         node, line = self._root, 1
         for part in path:
             found = _child(node, part)
@@ -83,9 +82,9 @@ class YamlSource:
         return node, line
 
 
-# Not the C loader: it composes in one go, out of reach of these bounds.
+# Not the C loader: it composes in one step, without these limits.
 class _BoundedLoader(yaml.SafeLoader):
-    """Counts what a document stands for, with every alias written out, before anything is built."""
+    """Counts the nodes of a document, with every alias expanded, before anything is built."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -127,7 +126,7 @@ class _BoundedLoader(yaml.SafeLoader):
 
 
 def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
-    """A node and all values below it in the order of the document, each once however many aliases it has."""
+    """A node and all values below it in document order, each once regardless of aliases."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:
@@ -171,11 +170,11 @@ def _in_words(error: yaml.YAMLError, text: str) -> str:
 
 
 def _child(node: yaml.Node | None, part: Any) -> tuple[yaml.Node, int] | None:
-    """What lies behind a key or index, with the line of the key or item."""
+    """The value of a key or index, with the line of the key or item."""
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line + 1
     if isinstance(node, yaml.MappingNode):
-        # From the end: what is merged in by << stands before the mapping's own keys, which win.
+        # From the end: keys merged in by << come before the mapping's own keys, which take precedence.
         for key, value in reversed(node.value):
             if not isinstance(key, yaml.ScalarNode):
                 continue
@@ -185,7 +184,7 @@ def _child(node: yaml.Node | None, part: Any) -> tuple[yaml.Node, int] | None:
 
 
 def _foreign(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Any]]:
-    """Every value, with its path, that JSON has no way to say. The loader refuses data that holds itself."""
+    """Every value, with its path, that JSON cannot represent. The loader refuses recursive data."""
     if isinstance(data, dict):
         yield from (((*path, key), key) for key in data if not isinstance(key, _JSON_SCALARS))
         data = data.items()
@@ -201,7 +200,7 @@ def _foreign(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Any]]:
 
 
 def _trap(node: yaml.ScalarNode) -> str:
-    if node.style:  # in quotes: meant as it stands
+    if node.style:  # in quotes: intended as text
         return ""
     kind, text = node.tag.rpartition(":")[2], node.value
     if kind == "str":
@@ -217,7 +216,7 @@ def _trap(node: yaml.ScalarNode) -> str:
 
 
 def text_number_hint(value: Any) -> str:
-    """A hint with a leading blank where a text looks like a number that YAML took for text, else nothing."""
+    """A hint with a leading blank if a text looks like a number that YAML read as text, else ""."""
     if not isinstance(value, str):
         return ""
     try:

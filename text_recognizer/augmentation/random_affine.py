@@ -1,4 +1,4 @@
-"""Random changes of images, and of the classes of their pixels alike. Importing this module imports Keras."""
+"""Random changes of images and of their pixel classes. Importing this module imports Keras."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from text_recognizer.augmentation.recipes import Affine
 
 
 class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
-    """Rotation, shear, zoom and shift in one bilinear interpolation, then brightness and contrast; one draw an image.
+    """Rotation, shear, zoom and shift in one bilinear interpolation, then brightness and contrast, drawn per image.
 
-    uint8 images in, uint8 images of the same shape out; without `training` they pass unchanged.
+    Maps uint8 images to uint8 images of the same shape; without `training`, they are returned unchanged.
     """
 
-    columns = ("image",)  # of a batch: what it takes and returns
+    columns = ("image",)  # columns of a batch that it takes and returns
 
     def __init__(self, changes: Affine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
@@ -43,7 +43,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def shaded(self, x: Any) -> Any:
-        """Contrast and brightness of each image changed; back to uint8."""
+        """Changes contrast and brightness of each image, and converts to uint8."""
         contrast, brightness = self.changes.contrast_fraction, self.changes.brightness_fraction
         if contrast:
             mean = keras.ops.mean(x, axis=(1, 2, 3), keepdims=True)
@@ -74,7 +74,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
 
 
 class RandomPage(keras.layers.Layer):  # type: ignore[misc]
-    """RandomAffine for images with a class for every pixel, which move along; may mirror both from left to right."""
+    """RandomAffine for images with pixel classes, which are transformed too; may also mirror both horizontally."""
 
     columns = ("image", "label")
 
@@ -107,5 +107,5 @@ class RandomPage(keras.layers.Layer):  # type: ignore[misc]
 
 
 def drawn(x: Any, largest: float, random: Any) -> Any:
-    """(B,) values for the images of a batch, evenly from -largest to +largest."""
+    """(B,) values for the images of a batch, uniform from -largest to +largest."""
     return keras.random.uniform((keras.ops.shape(x)[0],), -largest, largest, seed=random)

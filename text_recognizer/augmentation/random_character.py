@@ -10,21 +10,21 @@ from text_recognizer.augmentation.random_line import RandomLine, bilinear
 from text_recognizer.augmentation.recipes import CharacterElastic
 from text_recognizer.images.character_form import INK_THRESHOLD
 
-KNOTS = 5  # a side, of the grid whose random shifts bend a character
-PARTS = 4  # a side, that are stretched differently
-_FAINTEST = 0.2  # of full ink, that is taken to full strength
-_LOOSEST = 0.06  # by how much larger than the character the image may be that is fitted to it
+KNOTS = 5  # per side, of the grid whose random shifts bend a character
+PARTS = 4  # per side, each stretched differently
+_FAINTEST = 0.2  # share of full ink; fainter ink is not scaled up to full strength
+_LOOSEST = 0.06  # maximum excess of the image over the character when it is fitted
 
 
 class RandomCharacter(RandomLine):
-    """Changes each character as another hand might: turned, slanted, its parts shifted and bent, strokes and shade.
+    """Changes each character as if by another writer: rotation, slant, shifted and bent parts, strokes, shade.
 
-    uint8 images in, the same out; without `training` they pass unchanged. Parts are shifted by a smooth field through
-    random shifts on a grid: the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for
-    convolutional neural networks applied to visual document analysis", with bends as large as radicals.
+    Maps uint8 images to the same; without `training`, they are returned unchanged. Parts are shifted by a smooth field
+    through random shifts on a grid: the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for
+    convolutional neural networks applied to visual document analysis", at the scale of radicals.
     """
 
-    columns = ("image",)  # of a batch: what it takes and returns
+    columns = ("image",)  # columns of a batch that it takes and returns
 
     changes: CharacterElastic
 
@@ -36,7 +36,7 @@ class RandomCharacter(RandomLine):
         """(B, H, W, 1) uint8 to the same."""
         if not training:
             return images
-        # As ink on nothing: what comes in from outside is then 0.
+        # As ink on zero background, so that pixels from outside are 0.
         x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
         x = self._bent(self._stretched(x))
         x = self.blurred(self.stroked(self._fitted(x) if self.changes.fit else x), self.changes.blur_amount)
@@ -53,7 +53,7 @@ class RandomCharacter(RandomLine):
         return images_shape
 
     def _bent(self, x: Any) -> Any:
-        """(B, H, W): every pixel taken from where rotation, slant, zoom, shift and the local shifts lead."""
+        """(B, H, W): resampled with rotation, slant, zoom, shift and the local shifts."""
         ops, changes = keras.ops, self.changes
         height, width = x.shape[1], x.shape[2]
 
@@ -75,7 +75,7 @@ class RandomCharacter(RandomLine):
         return bilinear(x, source_x + (width - 1) / 2.0, source_y + (height - 1) / 2.0)
 
     def _stretched(self, x: Any) -> Any:
-        """(B, H, W): bands of rows and of columns wider or narrower, the image as large as before."""
+        """(B, H, W): bands of rows and columns made wider or narrower; the size of the image stays."""
         if not self.changes.parts_amount:
             return x
         ops = keras.ops
@@ -89,7 +89,7 @@ class RandomCharacter(RandomLine):
         return bilinear(x, places[1][:, None, :] + 0.0 * x, places[0][:, :, None] + 0.0 * x)
 
     def _fitted(self, x: Any) -> Any:
-        """(B, H, W): the box of the ink, in its proportions, as large as the image allows, in its middle."""
+        """(B, H, W): the box of the ink, scaled to fit the image and centred, with its aspect ratio."""
         ops = keras.ops
         middles, sizes, offsets = [], [], []
         for axis, side in ((2, x.shape[1]), (1, x.shape[2])):

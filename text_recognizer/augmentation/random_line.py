@@ -9,25 +9,25 @@ from text_recognizer.augmentation.random_affine import drawn
 from text_recognizer.augmentation.recipes import LineAffine, LineWorn
 from text_recognizer.datasets.base import WIDTH_STEP_PX
 
-# However long a line is, turning it moves its ends up or down by no more than this share of its height.
+# Rotation moves the ends of a line up or down by at most this share of its height, however long it is.
 MOST_RISE = 0.15
-SPANS = 4  # of a worn line that are masked at most
-GREATEST_REACH = 0.25  # of its height into which a neighbouring line reaches
+SPANS = 4  # maximum number of masked spans in a worn line
+GREATEST_REACH = 0.25  # maximum share of its height that a neighbouring line covers
 
 
 class RandomLine(keras.layers.Layer):  # type: ignore[misc]
-    """Changes each line as another hand, pen or paper might: form in one bilinear interpolation, then stroke and shade.
+    """Changes each line as if by another writer, pen or paper: form in one interpolation, then stroke and shade.
 
-    uint8 images and true widths in, the same out; without `training` they pass unchanged. A line that is made narrower
-    keeps its width, so that no frame is lost for its label. One that is made wider stays within its padding; stretched
-    ones get room for it, and the batch with them, unless all lines of the dataset have one width.
+    Maps uint8 images and true widths to the same; without `training`, they are returned unchanged. A line that becomes
+    narrower keeps its width, so that no frame is lost for its label. One that becomes wider stays within its padding;
+    for stretched lines, the batch is widened, unless all lines of the dataset have one width.
 
-    The local changes let four things wander smoothly along the line: place of the letters, slant, height, baseline.
-    They stand for the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for convolutional
+    The local changes vary four properties smoothly along the line: position of the letters, slant, height, baseline.
+    They replace the elastic distortions of Simard, Steinkraus and Platt (2003), "Best practices for convolutional
     neural networks applied to visual document analysis", in the directions in which handwriting varies.
     """
 
-    columns: tuple[str, ...] = ("image", "width")  # of a batch: what it takes and returns
+    columns: tuple[str, ...] = ("image", "width")  # columns of a batch that it takes and returns
 
     def __init__(self, changes: LineAffine, background: int, seed: int, is_width_fixed: bool = False) -> None:
         super().__init__(dtype="float32")
@@ -42,19 +42,19 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         """(B, H, W, 1) uint8 and (B,) to the same."""
         if not training:
             return images, widths
-        # As ink on nothing, which is what padding is.
+        # As ink on zero background, like padding.
         x = keras.ops.abs(keras.ops.cast(images, "float32") - self.background)[..., 0] / 255.0
         changes = self.changes
         sizes = (changes.zoom_fraction, changes.stretch_fraction, changes.margin_fraction)
         if any((self.slope, self.slant, *sizes, changes.shift_fraction, changes.local_fraction)):
             x, widths = self._formed(x, widths)
-        # Padding stays nothing: it is no paper that could be brighter or rougher.
+        # Padding stays 0: it is not paper.
         x = keras.ops.where(inside(x, widths), self.shaded(self.stroked(x)), 0.0)
         ink = keras.ops.round(255.0 * keras.ops.clip(x, 0.0, 1.0))
         return keras.ops.cast(keras.ops.abs(self.background - ink), "uint8")[..., None], widths
 
     def _formed(self, x: Any, widths: Any) -> Any:
-        """(B, H, W) and (B,): every pixel taken from where rotation, slant, zoom, shift and local changes lead."""
+        """(B, H, W) and (B,): resampled with rotation, slant, zoom, shift and local changes."""
         ops, changes, height = keras.ops, self.changes, x.shape[1]
         true = ops.maximum(ops.cast(widths, "float32"), 1.0)
         wider, taller = (1.0 + drawn(x, changes.zoom_fraction, self.random) for _ in range(2))
@@ -64,7 +64,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         shift = drawn(x, changes.shift_fraction, self.random) + drawn(x, 1.0, self.random) * margin
         shift = shift * height
         paper = paper_of(x, widths)
-        x = ops.where(inside(x, widths), x - paper, 0.0)  # so that what comes in from outside of a line is paper
+        x = ops.where(inside(x, widths), x - paper, 0.0)  # so that pixels from outside a line are paper
         if self.gives_room:
             x = widened(x, ops.max(ops.ceil(true * wider)))
         width = ops.shape(x)[2]
@@ -90,12 +90,12 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         return formed, ops.maximum(ops.cast(grown, widths.dtype), widths)
 
     def _wandering(self, x: Any, height: int, width: Any) -> Any:
-        """Four smooth random courses (B, 1, W) along the line, through a random value every line height."""
+        """Four smooth random curves (B, 1, W) along the line, through a random value every line height."""
         ops = keras.ops
         places = ops.arange(width, dtype="float32") / float(height)
         left = ops.floor(places)
         part = places - left
-        part = part * part * (3.0 - 2.0 * part)  # level at the given values, so without kinks
+        part = part * part * (3.0 - 2.0 * part)  # slope 0 at the given values, so without kinks
         left = ops.cast(left, "int32")
         shape = (ops.shape(x)[0], width // height + 2, 4)
         knots = keras.random.normal(shape, 0.0, self.changes.local_fraction, seed=self.random)
@@ -104,7 +104,7 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
         return [course[:, None, :, index] for index in range(4)]
 
     def stroked(self, x: Any) -> Any:
-        """Strokes thicker or thinner, by mixing with the strongest or weakest ink around each pixel."""
+        """Makes strokes thicker or thinner, by mixing with the strongest or weakest ink around each pixel."""
         if not self.changes.stroke_amount:
             return x
         ops = keras.ops
@@ -133,12 +133,12 @@ class RandomLine(keras.layers.Layer):  # type: ignore[misc]
 
 
 class RandomWornLine(RandomLine):
-    """The changes of RandomLine, then those of a worn page; all but the mask leave the ink readable."""
+    """The changes of RandomLine, then those of a worn page; all except the mask keep the ink readable."""
 
     changes: LineWorn
 
     def shaded(self, x: Any) -> Any:
-        """(B, H, W) ink, 0 to 1, changed as a page changes it."""
+        """(B, H, W) ink, 0 to 1, with the changes of a worn page."""
         if self.changes.intrusion_fraction:
             x = self._intruded(x)
         x = super().shaded(self.blurred(x, self.changes.blur_amount))
@@ -152,14 +152,14 @@ class RandomWornLine(RandomLine):
         return self._masked(x) if self.changes.mask_heights else x
 
     def _intruded(self, x: Any) -> Any:
-        """Feet of one line of the batch come in from above, heads of another from below."""
+        """The bottom of another line of the batch intrudes from above, the top of a third from below."""
         ops = keras.ops
         height = x.shape[1]
         row = ops.arange(height, dtype="float32")[None, :, None]
         for line, side in ((ops.roll(x, 1, axis=0), 1.0), (ops.roll(x, 2, axis=0), -1.0)):
             reach = self._sometimes(x, self.changes.intrusion_fraction) * GREATEST_REACH * height
             away = ops.ceil(height - reach[:, None, None])
-            source = row + side * away  # where the row of the neighbour is that stands here
+            source = row + side * away  # row of the neighbour that is shown here
             is_in = ops.logical_and(source >= 0, source < height)
             at = ops.cast(ops.clip(source, 0, height - 1), "int32")
             moved = ops.take_along_axis(line, ops.broadcast_to(at, ops.shape(line)), axis=1)
@@ -179,7 +179,7 @@ class RandomWornLine(RandomLine):
         return 0.5 * strength * ops.exp(-away / ops.square(radius))
 
     def _masked(self, x: Any) -> Any:
-        """Spans of the line without ink: what stands there must be read from what stands around it."""
+        """Spans of the line without ink: they must be read from their context."""
         ops = keras.ops
         width = ops.shape(x)[2]
         shape = (ops.shape(x)[0], SPANS)
@@ -196,13 +196,13 @@ class RandomWornLine(RandomLine):
 
 
 def inside(x: Any, widths: Any) -> Any:
-    """(B, H, W) which pixels of (B, H, W) belong to lines of those widths (B,)."""
+    """(B, H, W) which pixels belong to lines of those widths (B,)."""
     columns = keras.ops.arange(keras.ops.shape(x)[2], dtype="int32")
     return keras.ops.broadcast_to(columns < widths[:, None, None], keras.ops.shape(x))
 
 
 def paper_of(x: Any, widths: Any) -> Any:
-    """(B, 1, 1) the level of each line's paper: the mean of what has less ink than the line's mean."""
+    """(B, 1, 1) the level of each line's paper: the mean of the pixels with less ink than the line's mean."""
     ops = keras.ops
 
     def mean(chosen: Any) -> Any:
@@ -214,20 +214,20 @@ def paper_of(x: Any, widths: Any) -> Any:
 
 
 def widened(x: Any, width: Any) -> Any:
-    """(B, H, W) with nothing on the right, so that a line of that width has room."""
+    """(B, H, W) padded with 0 on the right, so that a line of that width fits."""
     missing = keras.ops.maximum(keras.ops.cast(width, "int32") - keras.ops.shape(x)[2], 0)
     missing = -(-missing // WIDTH_STEP_PX) * WIDTH_STEP_PX
     return keras.ops.pad(x, ((0, 0), (0, 0), (0, missing)))
 
 
 def bilinear(x: Any, columns: Any, rows: Any) -> Any:
-    """(B, H, W) values of images at fractional places, 0 outside.
+    """(B, H, W) values of images at fractional positions, 0 outside.
 
-    One gather for each of the four neighbours of all pixels; keras.ops.image.map_coordinates does this too, one image
-    at a time.
+    One gather for each of the four neighbours of all pixels; keras.ops.image.map_coordinates handles one image at a
+    time.
     """
     ops = keras.ops
-    # A frame of nothing around the images: every place outside is then in it.
+    # A border of 0 around the images, for every position outside.
     framed = ops.pad(x, ((0, 0), (1, 1), (1, 1)))
     shape = ops.shape(framed)
     count, height, width = shape[0], shape[1], shape[2]

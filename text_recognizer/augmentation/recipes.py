@@ -1,4 +1,4 @@
-"""Augmentations by name: random changes of training images, one draw an image, made inside the training graph."""
+"""Augmentations by name: random changes of training images, drawn per image inside the training graph."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,10 +25,10 @@ def none() -> AugmentationRecipe | None:
 
 @dataclass(frozen=True)
 class Affine(AugmentationRecipe):
-    """Each value is the largest change, drawn evenly from -value to +value for each image.
+    """Each value is the largest change, drawn uniformly from -value to +value for each image.
 
-    Rotation, shear, zoom and shift are one interpolation; brightness and contrast come after it. Of images with a class
-    for every pixel, the classes move along.
+    Rotation, shear, zoom and shift are one interpolation; brightness and contrast follow. Pixel classes are transformed
+    with their images.
 
     Args:
         rotation_degrees, shear_degrees: angles.
@@ -58,10 +58,10 @@ class Affine(AugmentationRecipe):
 
 @dataclass(frozen=True)
 class PageAffine(Affine):
-    """affine, for pages with a class for every pixel.
+    """affine, for pages with pixel classes.
 
     Args:
-        flip: every other page is mirrored from left to right.
+        flip: mirrors every other page horizontally.
     """
 
     rotation_degrees: Degrees = 2.0
@@ -74,16 +74,16 @@ class PageAffine(Affine):
 
 @dataclass(frozen=True)
 class LineAffine(AugmentationRecipe):
-    """Changes of a line as a whole; each value is the largest change, drawn evenly from -value to +value.
+    """Changes of a line as a whole; each value is the largest change, drawn uniformly from -value to +value.
 
     Args:
         rotation_degrees: angle of the line; less for long lines, so that they stay in the image.
-        shear_degrees: angle by which letters lean.
+        shear_degrees: slant of the letters.
         zoom_fraction: share by which height and width change, independently.
         shift_fraction: shift up or down, as a share of the height.
         brightness_fraction: ink added everywhere, as a share of full ink.
         contrast_fraction: share by which ink becomes darker or lighter.
-        stretch_fraction: share by which the width alone grows or, as one over it, shrinks.
+        stretch_fraction: share by which only the width grows, or shrinks by its inverse.
         margin_fraction: paper added above and below, as a share of the height, so that the line becomes smaller.
     """
 
@@ -100,7 +100,7 @@ class LineAffine(AugmentationRecipe):
     noise_fraction: Share = field(default=0.0, init=False)
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        """From "image" and "width" of a batch to the same. Raises SpecError: the images are no lines."""
+        """Maps "image" and "width" of a batch. Raises SpecError: the images are not lines."""
         if data_spec.target != "line":
             raise SpecError(
                 f"train_args.augmentation changes lines of text, but the dataset's images show a {data_spec.target}. "
@@ -116,10 +116,10 @@ class LineAffine(AugmentationRecipe):
 
 @dataclass(frozen=True)
 class LineElastic(LineAffine):
-    """line_affine, and slant, height, place and baseline that wander along the line, strokes that change, noise.
+    """line_affine, and slant, height, position and baseline that vary along the line, stroke width, noise.
 
     Args:
-        local_fraction: standard deviation of what wanders: of place and baseline as a share of the line's height, of
+        local_fraction: standard deviation of what varies: of position and baseline as a share of the line's height, of
             slant as a slope, of height as a share.
         stroke_amount: 1 makes strokes up to a pixel thicker or thinner on either side.
         noise_fraction: largest standard deviation of a pixel's noise.
@@ -132,14 +132,14 @@ class LineElastic(LineAffine):
 
 @dataclass(frozen=True)
 class LineWorn(LineElastic):
-    """line_elastic, and what worn pages show: blur, shade, stains, neighbouring lines that reach in, spans masked.
+    """line_elastic, and the damage of worn pages: blur, shade, stains, intruding neighbouring lines, masked spans.
 
     Args:
         mask_heights: maximum length of each of four spans without ink, in heights of the line.
         blur_amount: 1 replaces a pixel by the mean of the nine around it.
         shade_fraction: how dark the paper becomes in waves along the line, as a share of full ink.
         stain_fraction: share of the lines with a stain, of up to half of full ink.
-        intrusion_fraction: share of the lines into which another reaches from above, and from below.
+        intrusion_fraction: share of the lines into which another line intrudes from above, and from below.
     """
 
     mask_heights: Annotated[float, Ge(0), Le(4)] = 0.4
@@ -156,7 +156,7 @@ class LineWorn(LineElastic):
 
 @dataclass(frozen=True)
 class CharacterElastic(LineElastic):
-    """Single characters as other hands write them: turned, slanted, their parts shifted and bent, strokes, noise.
+    """Single characters as if by other writers: rotation, slant, shifted and bent parts, stroke width, noise.
 
     Args:
         local_fraction: standard deviation of the shifts of a character's parts, as a share of its side.
@@ -166,7 +166,7 @@ class CharacterElastic(LineElastic):
             the standard deviation of the logarithm of each quarter's size.
         blur_amount: 1 replaces a pixel by the mean of the nine around it.
         fit: scales the changed character to the whole image and its ink to full strength, as datasets do with images.
-        flip: mirrors every other character from left to right; hardly any script allows it.
+        flip: mirrors every other character horizontally; hardly any script allows it.
     """
 
     rotation_degrees: Degrees = 8.0
@@ -182,7 +182,7 @@ class CharacterElastic(LineElastic):
     margin_fraction: Share = field(default=0.0, init=False)
 
     def build(self, data_spec: DataSpec, seed: int) -> "keras.layers.Layer":
-        """From "image" of a batch to the same. Raises SpecError: the images are no single characters."""
+        """Maps "image" of a batch. Raises SpecError: the images are not single characters."""
         if data_spec.target != "character":
             raise SpecError(
                 f"train_args.augmentation changes single characters, but the dataset's images show a "
@@ -194,7 +194,7 @@ class CharacterElastic(LineElastic):
 
 
 def augmented(batch: dict[str, Any], layer: Any) -> dict[str, Any]:
-    """A batch with the columns that an augmentation changes, changed."""
+    """A batch after an augmentation."""
     columns = getattr(layer, "columns", ("image",))
     changed = layer(*(batch[name] for name in columns), training=True)
     return {**batch, **dict(zip(columns, changed if len(columns) > 1 else (changed,), strict=True))}
