@@ -1,4 +1,4 @@
-"""Dataset and Split: what a recogniser learns from. numpy only."""
+"""Dataset and Split: the data of a recogniser. numpy only."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -12,28 +12,28 @@ from text_recognizer.charset import Charset, Normalization
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
-# The splits that must not have a sample of a split: those that measure it.
+# For each split, the later splits with which it must not share a sample.
 LATER: dict[SplitName, tuple[SplitName, ...]] = {"validation": ("test",), "train": ("test", "validation")}
 Ink = Literal["light", "dark"]
-# To whose multiple batches of lines are padded: few shapes for the kernels to be prepared for, little computed in vain.
+# Batches of lines are padded to a multiple of this: few shapes to prepare kernels for, little wasted computation.
 WIDTH_STEP_PX = 32
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a model must know of a dataset to be built, without its images.
+    """The properties of a dataset that a model needs to be built.
 
     Args:
-        input_shape: (height, width, channels) of an image in pixels; the width of lines is None where they differ.
-        classes: the text of each class id. Of lines, the first is "": the CTC blank and the padding of labels.
+        input_shape: (height, width, channels) of an image in pixels; the width is None for lines of different widths.
+        classes: the text of each class id. For lines, the first is "": the CTC blank and the padding of labels.
         target: what an image shows: "character", "line" (one text), "pixels" (a class for every pixel).
-        ink: "light" when the writing is brighter than its background, as in MNIST.
-        margin_px: background left on every side of a character's box; how foreign images are made to fit.
-        cut: characters were cut to their strokes, so foreign images are too, also those of the dataset's size.
-        max_length: the most characters a line can have; None where unknown.
-        normalization: of the texts of lines, as in text_recognizer.charset.
-        preprocessing: what was done to the images of lines, in this order; see images.line_form.
-        straightened: whether lines that slope or bend were laid along their baseline, or cut out as they are.
+        ink: "light" if the writing is brighter than its background, as in MNIST.
+        margin_px: background on every side of a character's box, to which foreign images are fitted.
+        cut: characters were cropped to their strokes, so foreign images are too, even those of the dataset's size.
+        max_length: maximum number of characters in a line; None if unknown.
+        normalization: Unicode form of the texts of lines, as in text_recognizer.charset.
+        preprocessing: steps applied to the images of lines, in this order; see images.line_form.
+        straightened: whether lines that slope or bend were straightened along their baseline, or cut out unchanged.
     """
 
     input_shape: tuple[int, Any, int]

@@ -1,4 +1,4 @@
-"""What the datasets of single characters share: stored arrays, stratified splits, batches."""
+"""Base of the datasets of single characters: stored arrays, stratified splits, batches."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.errors import DataError
 
-# Which images belong to which split depends on the dataset alone, never on the seed of a run.
+# The assignment of images to splits depends only on the dataset, never on the seed of a run.
 SPLIT_SEED = 20_181_101
 
 Fraction = Annotated[float, Gt(0), Lt(1)]
@@ -32,7 +32,7 @@ class CharacterSplit(Split):
     Args:
         stored_images: (N, H, W) uint8.
         stored_labels: (N,) their class ids.
-        members: (n,) which of them belong to this split, in order.
+        members: (n,) positions of those in this split, in order.
     """
 
     stored_images: NDArray[Any]
@@ -59,12 +59,12 @@ class CharacterSplit(Split):
 
 @dataclass(eq=False, repr=False)
 class StoredCharacters(StoredDataset):
-    """What datasets of single characters share: which stored images belong to which split.
+    """Base of the datasets of single characters: assigns stored images to splits.
 
     Args:
         subsample_fraction: keep this share of every class in every split, chosen at random (at least one of each).
-        validation_fraction: share of the training images held out to choose weights and settings by.
-        balance: use no more images of a class for training and validation than the mean class has.
+        validation_fraction: share of the training images held out for validation.
+        balance: for training and validation, use at most as many images of a class as the mean class has.
     """
 
     subsample_fraction: SubsampleFraction | None = None
@@ -73,7 +73,7 @@ class StoredCharacters(StoredDataset):
 
     @abstractmethod
     def assign(self) -> dict[SplitName, Positions]:
-        """Which stored images belong to which split: positions in the part they are stored in."""
+        """Assigns stored images to splits: positions in the part that they are stored in."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -85,7 +85,7 @@ class StoredCharacters(StoredDataset):
 
     @cached_property
     def members(self) -> Mapping[str, Positions]:
-        """The positions of every split's samples in the part they are stored in."""
+        """The positions of every split's samples in the part that they are stored in."""
         key = {**self._members_key, "table": self.depends_on().get("table")}
         return self.derived_arrays(key, lambda: {name: rows.astype(np.int32) for name, rows in self.assign().items()})
 
@@ -106,7 +106,7 @@ class StoredCharacters(StoredDataset):
 
 @dataclass(eq=False, repr=False)
 class CharacterDataset(StoredCharacters):
-    """A dataset of single characters that are images of one size already; a subclass says where they come from."""
+    """A dataset of single characters in images of one size; subclasses define where they come from."""
 
     @abstractmethod
     def read(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
@@ -172,13 +172,13 @@ class CharacterDataset(StoredCharacters):
 def stratified_halves(
     labels: NDArray[Any], members: Positions, fraction: float, random: np.random.Generator
 ) -> tuple[Positions, Positions]:
-    """Splits a set of samples in two, class by class and at random.
+    """Splits a set of samples in two, stratified by class and at random.
 
     Args:
         labels: (N,) class ids of all samples.
-        members: which of them to split.
-        fraction: share of each class that goes into the second part: rounded, at least one sample, but never the last
-            one of the first part.
+        members: positions of the samples to split.
+        fraction: share of each class in the second part: rounded, at least one sample, but never the last one of the
+            first part.
     Returns:
         positions of the first and of the second part, each shuffled.
     """
@@ -191,26 +191,26 @@ def stratified_halves(
 def stratified_sample(
     labels: NDArray[Any], members: Positions, fraction: float, random: np.random.Generator
 ) -> Positions:
-    """The share of every class, rounded and at least one sample, chosen at random and shuffled."""
+    """A share of every class, rounded, at least one sample, chosen at random and shuffled."""
     by_class, rank, counts = _ranked_by_class(labels, random.permutation(members))
     return random.permutation(by_class[rank < np.repeat(np.maximum(np.rint(fraction * counts), 1), counts)])
 
 
 def balanced_members(labels: NDArray[Any], members: Positions, random: np.random.Generator) -> Positions:
-    """At most as many samples of each class as the mean class has, chosen at random, each once.
+    """At most as many samples of each class as the mean class has, chosen at random without replacement.
 
-    Drawing with replacement and dropping the repeats, as is sometimes done, keeps about half of what it promises.
+    Sampling with replacement and dropping duplicates, as is sometimes done, keeps only about half as many.
 
     Args:
         labels: (N,) class ids of all samples.
-        members: which of them to choose from.
+        members: positions of the samples to choose from.
     """
     by_class, rank, counts = _ranked_by_class(labels, random.permutation(members))
     return random.permutation(by_class[rank < len(members) // np.count_nonzero(counts)])
 
 
 def _ranked_by_class(labels: NDArray[Any], members: Positions) -> tuple[Positions, Positions, NDArray[np.int64]]:
-    """Members sorted by class and otherwise in their order, the rank of each within its class, the class counts."""
+    """Members sorted stably by class, the rank of each within its class, and the class counts."""
     by_class = members[np.argsort(labels[members], kind="stable")]
     counts = np.bincount(labels[by_class])
     return by_class, np.arange(len(by_class)) - np.repeat(np.cumsum(counts) - counts, counts), counts

@@ -1,4 +1,4 @@
-"""Finds and reads the images and labels among a table's files: idx, idx in an archive, MATLAB in an archive."""
+"""Finds and reads images and labels in the files of a table: idx, idx in an archive, MATLAB in an archive."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -41,11 +41,11 @@ class _Entry:
 
 
 def read_character_files(files: Mapping[str, Path], stem: str = "") -> Parts:
-    """Images (N, H, W) and labels (N,) of "train" and "test", as they lie in the files.
+    """Images (N, H, W) and labels (N,) of "train" and "test", as stored in the files.
 
     Args:
         files: a table's files by filename.
-        stem: what the names begin with, for example "emnist-letters"; files without any beginning do as well.
+        stem: prefix of the names, for example "emnist-letters"; files without a prefix are used too.
     Raises:
         DataError: images or labels are missing, or a file is damaged.
     """

@@ -37,13 +37,13 @@ _IN_NAMES: dict[SplitName, re.Pattern[str]] = {
     "train": re.compile(rf"{TRAIN_MARK}|(?<![A-Za-z])[Tt]rain(?![a-z])"),
     "test": re.compile(rf"{TEST_MARK}|(?<![A-Za-z])[Tt]est(?![a-z])"),
 }
-_PART_NUMBER = re.compile(r"_?(?:[Pp](?:art)?_?)?(?<![.0-9])[0-9]+$")  # but no version: trn1.0
+_PART_NUMBER = re.compile(r"_?(?:[Pp](?:art)?_?)?(?<![.0-9])[0-9]+$")  # but not a version: trn1.0
 _PIECE_RECORDS = 4096
 
 
 @dataclass(frozen=True)
 class GntSource(PictureSource):
-    """Some records of a GNT file, from `begin` on; CASIA has a file a writer, named after the writer."""
+    """Some records of a GNT file, from `begin` on; CASIA has one file per writer, named after the writer."""
 
     split: SplitName | None
     path: Path
@@ -79,7 +79,7 @@ class HwdbDataset(PictureDataset):
         source: the table of metadata.toml with CASIA's archives, used if no path is given.
         charset: a list of characters, a file or bundle that has them, or "gb2312-1" for level 1 of GB 2312. By default
             that for CASIA's files, and those that occur for your own. Other characters are left out.
-        test_fraction: share of the writers held out for the test split where there are no files for it.
+        test_fraction: share of the writers held out for the test split if there are no files for it.
     """
 
     path: str | None = None
@@ -112,7 +112,7 @@ class HwdbDataset(PictureDataset):
         return [source for split, found in self._files().items() for file in found for source in _pieces(split, file)]
 
     def _files(self) -> dict[SplitName | None, list[Path]]:
-        """The files of each split; None is to be parted here."""
+        """The files of each split; None: still to be split."""
         if self.path is None:
             paths = self._fetched()
         elif self.test_path:
@@ -136,7 +136,7 @@ class HwdbDataset(PictureDataset):
 
 
 def gnt_files(path: Path) -> list[Path]:
-    """The GNT files at a place, sorted; an archive is unpacked once. Raises DataError: there are none."""
+    """The GNT files at a path, sorted; an archive is unpacked once. Raises DataError: there are none."""
     folder = path
     if is_archive(path):
         digest = hashlib.sha256(os.fsencode(f"{path.absolute()} {state(path)}")).hexdigest()[:12]
@@ -157,10 +157,10 @@ def gnt_files(path: Path) -> list[Path]:
 
 
 def _splits_in(path: Path) -> dict[SplitName | None, list[Path]]:
-    """The folders of splits, some in numbered parts; the place itself where there are none.
+    """The folders of splits, possibly in numbered parts; the path itself if there are none.
 
     Raises:
-        DataError: files lie beside such folders.
+        DataError: there are files beside such folders.
     """
     found: dict[SplitName | None, list[Path]] = {}
     others: list[Path] = []

@@ -83,7 +83,7 @@ class ImageFolderDataset(PictureDataset):
     def __post_init__(self) -> None:
         self._path = given_path(self.path).absolute()
         self._pattern = compiled_pattern(self.writer_pattern)
-        self._left_out: list[Rejected] = []  # folders and rows of a table, once `_files` is known
+        self._left_out: list[Rejected] = []  # folders and rows of a table, set by `_files`
 
     def find_classes(self) -> tuple[str, ...]:
         return tuple(sorted({file.text for file in self._files}))
@@ -194,7 +194,7 @@ class ImageFolderDataset(PictureDataset):
         return self._text_of_number[int(folder)]
 
     def _found(self, path: Path, text: str, split: SplitName | None, writer: str = "") -> Iterator[_File]:
-        """The file, unless its writer should be in its name and is not: it could come into several splits."""
+        """The file, unless no writer is found in its name, so that the writer could be in several splits."""
         try:
             yield _File(path, text, writer or (writer_of(path.stem, self._pattern) if self._pattern else ""), split)
         except DataError as error:
@@ -202,7 +202,7 @@ class ImageFolderDataset(PictureDataset):
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders in it, sorted, without those that systems and editors leave."""
+    """The subfolders, sorted, without those made by systems and editors."""
     inside = (one for one in folder.iterdir() if one.is_dir())
     return sorted(one for one in inside if not one.name.startswith(".") and one.name not in SYSTEM_FOLDERS)
 

@@ -1,4 +1,4 @@
-"""Characters in TFRecords: shards of any of the forms that `text-recognizer records` knows."""
+"""Characters in TFRecords: shards of any form that `text-recognizer records` supports."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ _PIECE_RECORDS = 4096
 
 @dataclass(frozen=True)
 class _RecordsSource(PictureSource):
-    """Consecutive records of a shard; of one on a server, all."""
+    """Consecutive records of a shard; all records of a shard on a server."""
 
     split: SplitName | None
     shard: Shard | RemoteShard

@@ -25,16 +25,16 @@ from text_recognizer.images.character_form import cut_to
 from text_recognizer.settings import given_path
 from text_recognizer.wording import counted
 
-PEN = "pen"  # the group of what is written
+PEN = "pen"  # the group of characters drawn with the pen
 CHARSETS = {"gb2312-1": GB2312_LEVEL_1}
 ASCII = tuple(chr(code) for code in range(33, 127))
 _CHARACTERS_A_SOURCE = 256
-_TIMES_AS_LARGE = 2  # drawn, as in the images: turning and slanting then lose nothing
+_TIMES_AS_LARGE = 2  # drawn larger than in the images, so that rotation and slant lose nothing
 
 
 @dataclass(frozen=True)
 class _Drawing(PictureSource):
-    """Some characters of one font, all drawn from one seed, so that it does not matter in which process."""
+    """Some characters of one font, drawn from one seed, so that the result does not depend on the process."""
 
     split: SplitName | None
     font_path: str
@@ -64,7 +64,7 @@ class _Drawing(PictureSource):
                 yield CharacterSample(f"{group}/{text}/{number}", text, np.invert(picture[cut_to(picture > 0)]), group)
 
     def _changed(self, drawn: Grey, random: np.random.Generator) -> Grey:
-        """Light ink on black: turned, slanted, with other strokes and noise."""
+        """Light ink on black, with random rotation, slant, stroke width and noise."""
         from PIL import Image
 
         slope = math.tan(math.radians(random.uniform(-self.slant_deg, self.slant_deg)))
@@ -80,7 +80,7 @@ class _Drawing(PictureSource):
         picture = np.asarray(image)
         for _ in range(abs(steps)):
             changed = _of_nine(np.maximum if steps > 0 else np.minimum, picture)
-            picture = changed if changed.max() > 127 else picture  # never to nothing
+            picture = changed if changed.max() > 127 else picture  # never blank
         if self.noise and random.random() < 0.5:
             picture = with_noise(
                 picture[cut_to(picture > 0)], self.noise[int(random.integers(len(self.noise)))], random
@@ -90,7 +90,7 @@ class _Drawing(PictureSource):
 
 @dataclass(frozen=True)
 class _Writing(PictureSource):
-    """Some characters written with a pen, as of one more font."""
+    """Some characters drawn with a pen, like a further font."""
 
     split: SplitName | None
     strokes: tuple[tuple[str, tuple[Points, ...]], ...]
@@ -214,14 +214,14 @@ class RenderedCharactersDataset(PictureDataset):
 
 
 def _some(texts: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """As many texts as one source draws, then the next."""
+    """Batches of texts, one per source."""
     left = iter(texts)
     while some := tuple(islice(left, _CHARACTERS_A_SOURCE)):
         yield some
 
 
 def _of_nine(choose: np.ufunc, picture: Grey) -> Grey:
-    """The largest or smallest of every 3 x 3 pixels; eight times as fast as Pillow's filters."""
+    """Maximum or minimum over every 3 x 3 pixels; eight times as fast as Pillow's filters."""
     rows = choose(choose(picture[:-2], picture[1:-1]), picture[2:])
     return np.asarray(choose(choose(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]))  # (H - 2, W - 2): the margin is wide
 

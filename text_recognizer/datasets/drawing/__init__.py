@@ -1,1 +1,1 @@
-"""Texts drawn with fonts, and what turns drawings into something more like writing."""
+"""Rendering of texts with fonts, and random changes that make it look more like handwriting."""

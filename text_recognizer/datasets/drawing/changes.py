@@ -1,4 +1,4 @@
-"""Random changes of drawn text, light ink on black: turned, with noise."""
+"""Random changes of rendered text, light ink on black: rotation and noise."""
 
 import math
 from functools import lru_cache
@@ -12,7 +12,7 @@ Noise = Literal["gaussian", "poisson", "salt", "pepper"]
 
 _BANK_SIZE = 1 << 20
 _LONGEST_RUN = 1 << 18
-_SPECKS = 0.02  # share of the pixels that salt or pepper hits
+_SPECKS = 0.02  # share of pixels changed by salt or pepper
 _GAUSSIAN_DEVIATION = (8, 32)  # grey levels
 _POISSON_QUANTA = (8, 32)  # grains of ink that make a pixel full
 
@@ -27,7 +27,7 @@ def centred(line: Grey, height: int) -> Grey:
 
 
 def turned(line: Grey, degrees: float) -> Grey:
-    """A line turned counter-clockwise about its middle, made smaller until its ink fits its height; nothing is cut."""
+    """A line rotated counter-clockwise about its centre, and scaled down until its ink fits its height."""
     from PIL import Image
 
     height, width = line.shape
@@ -38,7 +38,7 @@ def turned(line: Grey, degrees: float) -> Grey:
     ink_height, middle = rows[-1] - rows[0] + 1, (rows[0] + rows[-1] + 1) / 2
     scale = min(1.0, height / (ink_height * cosine + width * abs(sine)))
     new_width = max(1, math.ceil((width * cosine + ink_height * abs(sine)) * scale))
-    # Of each pixel of the result, where it comes from: back to the middle, scaled, turned.
+    # Source coordinates of each pixel of the result: relative to the centre, scaled, rotated.
     a, b = cosine / scale, -sine / scale
     c, d = sine / scale, cosine / scale
     x0, y0 = new_width / 2, height / 2
@@ -49,7 +49,7 @@ def turned(line: Grey, degrees: float) -> Grey:
 
 
 def with_noise(line: Grey, kind: Noise, random: np.random.Generator) -> Grey:
-    """A line with one kind of noise, of a strength drawn at random."""
+    """A line with one kind of noise of random strength."""
     if kind in ("salt", "pepper"):
         noisy = line.copy().reshape(-1)
         places = random.integers(noisy.size, size=int(noisy.size * _SPECKS))
@@ -61,7 +61,7 @@ def with_noise(line: Grey, kind: Noise, random: np.random.Generator) -> Grey:
     if kind == "gaussian":
         deviation = np.float32(random.uniform(*_GAUSSIAN_DEVIATION))
         return _clipped(line + normal * deviation)
-    # Grains of ink: as many as the level asks for on average, their number normal with its mean as variance.
+    # Grains of ink: Poisson noise, approximated by a normal distribution whose variance is its mean.
     grain = np.float32(255 / random.uniform(*_POISSON_QUANTA))
     return _clipped(line + normal * np.sqrt(line * grain))
 
@@ -73,5 +73,5 @@ def _clipped(levels: NDArray[np.float32]) -> Grey:
 
 @lru_cache(maxsize=1)
 def _normal_bank() -> NDArray[np.float32]:
-    """Standard normal numbers, drawn once: drawing them again for every line takes longer than the rest."""
+    """Standard normal numbers, drawn once: drawing them for every line takes longer than the rest."""
     return np.random.default_rng(20_181_101).standard_normal(_BANK_SIZE + _LONGEST_RUN, dtype=np.float32)

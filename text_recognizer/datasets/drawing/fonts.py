@@ -1,4 +1,4 @@
-"""Fonts: which characters they have, and texts drawn with them in light ink on black."""
+"""Fonts: their characters, and texts rendered with them in light ink on black."""
 
 import io
 import re
@@ -18,8 +18,8 @@ from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 Grey = NDArray[np.uint8]
 
 DEFAULT_FONT = "default"
-MOST_EMS = 16  # that a line may be high or a character wide; the largest of real fonts have 10
-# Indic, South-East Asian, Mongolian: characters change with their neighbours or stand above and below them.
+MOST_EMS = 16  # maximum height of a line or width of a character; real fonts have at most 10
+# Indic, South-East Asian, Mongolian: the form or position of characters depends on their neighbours.
 _SHAPED = re.compile("[\u0900-\u0fff\u1000-\u109f\u1780-\u18af\u1900-\u1aaf\u1b00-\u1c4f\ua800-\uabff\u200d]")
 
 
@@ -28,8 +28,8 @@ class _Glyph:
     """A drawn glyph.
 
     Args:
-        picture: (line height, W), at its place below the top of the line.
-        left: how far right of the pen it begins.
+        picture: (line height, W), at its position below the top of the line.
+        left: offset to the right of the pen.
         advance: how far it moves the pen.
     """
 
@@ -42,11 +42,11 @@ class _Glyph:
 
 
 class Font:
-    """A font at one size, its glyphs drawn once and kept. Raises DataError: there is no file, or it is no font.
+    """A font at one size, with cached glyphs. Raises DataError: there is no file, or it is not a font.
 
     Args:
-        path: of a TrueType, OpenType or WOFF file; DEFAULT_FONT is the one that comes with Pillow.
-        size: of the em square, in pixels.
+        path: path of a TrueType, OpenType or WOFF file; DEFAULT_FONT is the one that comes with Pillow.
+        size: size of the em square in pixels.
     """
 
     def __init__(self, path: str, size: int) -> None:
@@ -68,15 +68,15 @@ class Font:
             raise DataError(f"the font {self.path} makes lines {(ascent + descent) / self.size:g} times its size high.")
         return int(ascent + descent)
 
-    @lru_cache(maxsize=16)  # noqa: B019 - fonts are kept anyway, and the repetitions of a text follow one another
+    @lru_cache(maxsize=16)  # noqa: B019 - fonts are cached anyway, and repetitions of a text are consecutive
     def draws_nothing_for(self, text: str) -> list[str]:
-        """The characters of a text, blanks apart, whose glyphs are empty although the font has them."""
+        """The characters of a text, except blanks, whose glyphs in the font are empty."""
         if any(map(needs_shaping, text)):
             return []
         return [one for one in dict.fromkeys(text) if not one.isspace() and not self._glyph(one).has_ink]
 
     def draw(self, text: str) -> Grey:
-        """Strokes 255 on 0 (height, W) of a text in logical order. Raises DataError: Pillow cannot shape its script."""
+        """A text in logical order as strokes 255 on 0 (height, W). Raises DataError: Pillow cannot shape its script."""
         if any(map(needs_shaping, text)):
             return self._drawn_whole(text)
         glyphs = [self._glyph(character) for character in text]
@@ -84,7 +84,7 @@ class Font:
         for previous, glyph in zip([None, *glyphs], glyphs, strict=False):
             if previous is not None and previous.kerns and glyph.kerns:
                 pair = (previous.text, glyph.text)
-                if pair not in self._kerning:  # how much nearer (negative) they stand than their widths say
+                if pair not in self._kerning:  # kerning, negative if they are closer than their widths
                     both = float(self._font.getlength("".join(pair)))
                     self._kerning[pair] = both - previous.advance - glyph.advance
                 pen += self._kerning[pair]
@@ -105,7 +105,7 @@ class Font:
                 f"'{text}' is of a script whose letters depend on their neighbours; this Pillow lacks libraqm, "
                 f"which shapes it. Install a Pillow with libraqm."
             )
-        # By itself, raqm would let the first letter decide; labels go by most of the letters.
+        # Raqm decides the direction by the first letter; labels go by the majority of letters.
         direction = ("rtl" if runs_right_to_left(text) else "ltr") if has_right_to_left(text) else None
         whole = self._made(text, direction)
         margin = self._margin + max(0, -whole.left)
@@ -114,7 +114,7 @@ class Font:
     def _glyph(self, character: str) -> _Glyph:
         if (glyph := self._glyphs.get(character)) is None:
             glyph = self._made(character)
-            if glyph.picture.size <= 16 * self.size**2:  # a font of larger ones would fill the memory with them
+            if glyph.picture.size <= 16 * self.size**2:  # larger glyphs would fill the memory
                 self._glyphs[character] = glyph
         return glyph
 
@@ -134,9 +134,9 @@ class Font:
         drawn = np.array(mask, np.uint8).reshape(height, width)
         picture = np.zeros((self.height, width), np.uint8)
         above = max(0, int(top))
-        shown = drawn[above - int(top) : max(0, self.height - int(top))]  # what reaches beyond the line is cut off
+        shown = drawn[above - int(top) : max(0, self.height - int(top))]  # parts beyond the line are cut off
         picture[above : above + len(shown)] = shown
-        # Ideographs do not kern, and there would be too many pairs of them to keep.
+        # Ideographs do not kern, and there are too many pairs of them to cache.
         kerns = len(text) == 1 and (text.isascii() or text.islower() or text.isupper())
         return _Glyph(text, picture, int(left), advance, kerns, bool(picture.any()))
 
@@ -153,13 +153,13 @@ class Font:
 
 @lru_cache(maxsize=64)
 def font(path: str, size: int) -> Font:
-    """The font of a path and size, made once in a process."""
+    """The font of a path and size, cached per process."""
     return Font(path, size)
 
 
 @lru_cache(maxsize=64)
 def characters_of(path: str) -> frozenset[int]:
-    """The code points that a font has glyphs for. Raises DataError: there is no such file, or it is no font."""
+    """The code points for which a font has glyphs. Raises DataError: there is no such file, or it is not a font."""
     if path == DEFAULT_FONT:
         return characters_of_font(_default_content(), "the font of Pillow")
     return characters_of_font(Path(path))
@@ -167,7 +167,7 @@ def characters_of(path: str) -> frozenset[int]:
 
 @lru_cache(maxsize=10_000)
 def needs_shaping(character: str) -> bool:
-    """Whether a character's form or place depends on its neighbours."""
+    """Whether a character's form or position depends on its neighbours."""
     return (
         unicodedata.bidirectional(character) in ("R", "AL", "AN")
         or unicodedata.category(character).startswith("M")

@@ -1,4 +1,4 @@
-"""Characters written as if by hand, from the middle lines of their strokes, in the order in which they are written."""
+"""Simulated handwriting of characters, from the median lines of their strokes in writing order."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -11,34 +11,34 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.drawing.changes import Grey
 from text_recognizer.datasets.formats.stroke_files import Points
 
-Lines = NDArray[np.float64]  # (S, 16, 2) the strokes of a character: x and y of points at equal distances
+Lines = NDArray[np.float64]  # (S, 16, 2) strokes of a character: x and y of equidistant points
 
-_POINTS = 16  # of a stroke
+_POINTS = 16  # per stroke
 _JOIN_POINTS = 8
-_TIMES_AS_LARGE = 4  # drawn, as in the image
-# Of parts, which are strokes that follow each other, and of strokes, as standard deviations.
+_TIMES_AS_LARGE = 4  # drawn larger than in the image
+# Standard deviations for parts, which are consecutive strokes, and for strokes.
 _PART_SCALE, _PART_SHIFT, _PART_DEGREES = 0.10, 0.03, 3.0
 _STROKE_SCALE, _STROKE_SHIFT, _STROKE_DEGREES, _STROKE_BOW = 0.12, 0.018, 5.0, 0.07
 _WARP = 0.04
-_HOOK_RADIANS, _HOOK_SHARE = 1.2, 0.18  # the least turn and the largest share of a stroke
+_HOOK_RADIANS, _HOOK_SHARE = 1.2, 0.18  # minimum turn, maximum share of a stroke
 _FARTHEST_ROUNDED = 5  # points
 
 
 def even_lines(strokes: Sequence[Points]) -> Lines:
-    """(S, 16, 2) points at equal distances along strokes of at least one point each."""
+    """(S, 16, 2) equidistant points along strokes of at least one point each."""
     return np.stack([_evenly(points) for points in strokes])
 
 
 def written(lines: Lines, side: int, random: np.random.Generator) -> Grey:
-    """(side, side) light ink on black; as large as fits.
+    """(side, side) light ink on black, scaled to fit.
 
-    Hands differ in how much they round corners, leave hooks out and join strokes, and in the width of the pen; parts
-    and strokes are moved, turned, bent and scaled.
+    Writers differ in how much they round corners, omit hooks and join strokes, and in the width of the pen; parts and
+    strokes are moved, rotated, bent and scaled.
 
     Args:
-        lines: of one character, in order: see even_lines.
-        side: in pixels.
-        random: of all changes.
+        lines: strokes of one character, in order: see even_lines.
+        side: side in pixels.
+        random: generator of all changes.
     """
     from PIL import Image, ImageDraw
 
@@ -72,7 +72,7 @@ def _room(lines: Lines) -> float:
 
 
 def _strokes_changed(lines: Lines, cursive: float, random: np.random.Generator) -> Lines:
-    """Each stroke with rounded corners, bent, turned, scaled and moved, some without their hooks."""
+    """Each stroke with rounded corners, bent, rotated, scaled and moved, some without their hooks."""
     count = len(lines)
     bare = random.random(count) < 0.3 + 0.4 * cursive
     lines = np.stack([_without_hooks(line) if drop else line for line, drop in zip(lines, bare, strict=True)])
@@ -87,7 +87,7 @@ def _strokes_changed(lines: Lines, cursive: float, random: np.random.Generator) 
 
 
 def _parts_moved(lines: Lines, random: np.random.Generator) -> Lines:
-    """One to four parts of a character, each stretched, turned and moved."""
+    """One to four parts of a character, each stretched, rotated and moved."""
     inner = np.arange(1, len(lines))
     cuts = random.choice(inner, min(len(inner), int(random.integers(0, 4))), replace=False) if len(inner) else inner
     moved = np.empty_like(lines)
@@ -100,7 +100,7 @@ def _parts_moved(lines: Lines, random: np.random.Generator) -> Lines:
 
 
 def _warped(lines: Lines, random: np.random.Generator) -> Lines:
-    """The whole character, its sides bent and its corners pulled."""
+    """The whole character with bent sides and moved corners."""
     x, y = lines[..., 0] - 0.5, lines[..., 1] - 0.5
     bent = np.stack([4 * x * y, 4 * x * x - 0.5, 4 * y * y - 0.5], axis=-1)
     return np.asarray(lines + bent @ random.normal(0, _WARP, (3, 2)))
@@ -109,9 +109,9 @@ def _warped(lines: Lines, random: np.random.Generator) -> Lines:
 def _with_joins(
     lines: Lines, scale: float, cursive: float, thinnest: float, random: np.random.Generator
 ) -> Iterator[tuple[Points, float, float]]:
-    """Strokes and the lines that join some of them, with the widths of both ends as shares of the pen's.
+    """Strokes and lines that join some of them, with the widths of both ends as shares of the pen's.
 
-    Near ends are joined more often; `scale` is the side of the character's square in units of the lines.
+    Ends that are close are joined more often; `scale`: side of the character's square in units of the lines.
     """
     at = np.linspace(0, 1, _JOIN_POINTS)[:, None]
     gaps = np.hypot(*(lines[1:, 0] - lines[:-1, -1]).T)
@@ -132,7 +132,7 @@ def _evenly(points: Points) -> Points:
 
 
 def _without_hooks(line: Points) -> Points:
-    """A stroke without the short pieces before and after sharp turns near its ends."""
+    """A stroke without the short segments before and after sharp turns near its ends."""
     steps = np.diff(line, axis=0)
     directions, lengths = np.arctan2(steps[:, 1], steps[:, 0]), np.hypot(*steps.T)
     turns = np.abs((directions[2:] - directions[:-2] + math.pi) % (2 * math.pi) - math.pi)
@@ -147,7 +147,7 @@ def _without_hooks(line: Points) -> Points:
 
 @lru_cache(maxsize=1)
 def _rounding() -> NDArray[np.float64]:
-    """(6, 16, 16): a stroke times the n-th has each point replaced by a mean of those up to n before and after it."""
+    """(6, 16, 16): the n-th matrix replaces each point of a stroke by a mean of those up to n before and after it."""
     reaches = range(1, _FARTHEST_ROUNDED + 1)
     return np.stack(
         [np.eye(_POINTS), *(np.stack([_mean_of_near(row, n) for row in np.eye(_POINTS)], 1) for n in reaches)]
@@ -155,13 +155,13 @@ def _rounding() -> NDArray[np.float64]:
 
 
 def _mean_of_near(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
-    """The weighted means of values up to `reach` before and after each; the ends stay."""
+    """Weighted means of the values up to `reach` before and after each; the ends stay."""
     weights = np.hanning(2 * reach + 3)[1:-1]
     padded = np.pad(values, reach, mode="reflect", reflect_type="odd")
     return np.asarray(np.convolve(padded, weights / weights.sum(), "valid"))
 
 
 def _turning(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 2, 2) matrices that turn points, from the right."""
+    """(N, 2, 2) rotation matrices, to multiply points from the right."""
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
     return np.stack([np.stack([cosine, sine], axis=-1), np.stack([-sine, cosine], axis=-1)], axis=-2)

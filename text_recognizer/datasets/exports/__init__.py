@@ -1,6 +1,6 @@
-"""Exports: datasets in the files of other tools.
+"""Exports: writes datasets in the formats of other tools.
 
-A further form is one file with a subclass of `DatasetExport`, and one line here; or an entry point.
+To add a format: one file with a subclass of `DatasetExport`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind

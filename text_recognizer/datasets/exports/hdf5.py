@@ -1,4 +1,4 @@
-"""One HDF5 file, as HTR-Flor reads it."""
+"""One HDF5 file in the format of HTR-Flor."""
 
 import io
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ class Hdf5Export(DatasetExport):
 
 
 def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = LEAST_WIDTH_PX) -> None:
-    """Writes splits of one height; the file is whole or not there. Raises DataError: a line is wider; unwritable.
+    """Writes splits of one height atomically. Raises DataError: a line is wider; unwritable.
 
     Args:
-        width: of all images, which are padded to it; dark ink on white whatever the splits have.
+        width: width to which all images are padded; dark ink on white regardless of the splits.
     """
     for name, split in splits.items():
         if len(split) and split.widths.max() > width:
@@ -45,7 +45,7 @@ def write_hdf5(path: Path, splits: Mapping[SplitName, LineSplit], width: int = L
 
     import h5py
 
-    content = io.BytesIO()  # a file of HDF5 that a full disk left unfinished makes the process crash at its end
+    content = io.BytesIO()  # an HDF5 file left unfinished by a full disk makes the process crash at exit
     with h5py.File(content, "w") as file:
         for part, name in PARTS.items():
             if name in splits:

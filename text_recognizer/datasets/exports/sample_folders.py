@@ -1,4 +1,4 @@
-"""Folders of images as recognisers of the TensorFlow 1 years read them, beside the texts in their files."""
+"""Folders of images and texts in the formats of recognisers from the TensorFlow 1 years."""
 
 import pickle
 import sys
@@ -24,7 +24,7 @@ class MapsExport(DatasetExport):
     """Train, Validation and Test with a sample.txt each; beside them pic, chinese.txt and a char_dict of maps.
 
     Files in a sample.txt are relative to the new folder, and images are RGB with dark ink, as those recognisers
-    expect it. Every split gets its own lines. `LineListDataset(folder)` reads them again.
+    expect. Every split gets its own lines. `LineListDataset(folder)` reads them.
     """
 
     form: ClassVar[Form] = "maps"
@@ -59,7 +59,7 @@ class OrdMapExport(MapsExport):
 class NumberedFoldersExport(DatasetExport):
     """train/00012/345.png, the same for validation and test; beside them a pickled {character: number}, the char_dict.
 
-    Images are RGB with dark ink, as those recognisers expect it. `ImageFolderDataset(folder)` reads them again.
+    Images are RGB with dark ink, as those recognisers expect. `ImageFolderDataset(folder)` reads them.
     """
 
     target = "character"
@@ -76,9 +76,9 @@ class NumberedFoldersExport(DatasetExport):
 
 
 class GntExport(DatasetExport):
-    """train/1001-c.gnt, test/1031-c.gnt: a file for each writer, or one for each folder where no writer is known.
+    """train/1001-c.gnt, test/1031-c.gnt: one file per writer, or one per folder if writers are unknown.
 
-    Validation images are among those of train. `HwdbDataset("FOLDER/train", "FOLDER/test")` reads them.
+    Validation images are included in train. `HwdbDataset("FOLDER/train", "FOLDER/test")` reads them.
     """
 
     target = "character"

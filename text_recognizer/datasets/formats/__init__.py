@@ -1,1 +1,1 @@
-"""Formats of files, each read by itself."""
+"""Readers and writers of file formats."""

@@ -1,10 +1,10 @@
-"""char_dict.json and its ord maps: how CRNN recognisers of the TensorFlow 1 years wrote a charset, in both forms.
+"""char_dict.json and its ord maps: the charset files of CRNN recognisers from the TensorFlow 1 years, in both forms.
 
 "maps"     char_dict.json {"<ord>": char}, ord_2_index_map.json {"<ord>": "<id>"},
            index_2_ord_map.json {"<id>": "<ord>"}
 "ord_map"  char_dict.json {"<ord>_ord": char}, ord_map.json {"<id>_index": "<ord>", "<ord>_ord": "<id>"}
 
-All keys and values are texts; ids count from 0 and have no blank, which comes after the last.
+All keys and values are strings; ids count from 0, without the blank, which comes after the last.
 """
 
 import json
@@ -19,10 +19,10 @@ Form = Literal["maps", "ord_map"]
 
 
 def read_char_dict(path: Path) -> tuple[str, ...]:
-    """The characters in the order of their ids. Raises DataError: files are missing or damaged, or disagree.
+    """The characters in the order of their ids. Raises DataError: files are missing, damaged or inconsistent.
 
     Args:
-        path: a char_dict file, whose maps lie beside it; or the folder of one.
+        path: a char_dict file with its maps beside it; or its folder.
     """
     file = _one_file(path, "char_dict*.json") if path.is_dir() else path
     known = _codes(_read(file), file)
@@ -39,7 +39,7 @@ def read_char_dict(path: Path) -> tuple[str, ...]:
 
 
 def write_char_dict(folder: Path, characters: Sequence[str], form: Form = "maps") -> None:
-    """Writes the files of one form. Raises DataError: a character is not one code point, which none can hold."""
+    """Writes the files of one form. Raises DataError: a character is not one code point, which no form supports."""
     for character in characters:
         if len(character) != 1:
             raise DataError(f"a char_dict holds single code points only. Received: '{character}'.")

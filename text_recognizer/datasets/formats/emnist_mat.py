@@ -1,7 +1,7 @@
 """The MATLAB files of EMNIST: one struct with train and test, each with images and labels.
 
-scipy reads them, in a separate process: it crashes on some damaged files (scipy 1.17), and takes whatever memory a
-file asks for.
+scipy reads them in a separate process: it crashes on some damaged files (scipy 1.17), and allocates whatever memory a
+file requests.
 """
 
 import io
@@ -20,13 +20,13 @@ from text_recognizer.datasets.formats.packed import most_unpacked_bytes
 from text_recognizer.errors import DataError
 
 _PARTS, _KINDS = ("train", "test"), ("images", "labels")
-_SLACK_BYTES = 1 << 28  # what the reader takes besides the content of a file
+_SLACK_BYTES = 1 << 28  # memory of the reader besides the content of a file
 
 
 def read_emnist_mat(content: bytes, name: str) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """The parts "train" and "test": images (N, H, W), labels (N,). Raises DataError: damaged, or another layout.
 
-    An image lies in its row column by column, so rows and columns are swapped here, as in the idx files of EMNIST.
+    Images are stored column by column, so rows and columns are swapped here, as in the idx files of EMNIST.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", __name__]
@@ -56,7 +56,7 @@ def _main() -> None:
     try:
         dataset = scipy.io.loadmat(io.BytesIO(content), variable_names=["dataset"]).get("dataset")
         arrays = [array for part in _PARTS for array in _read_part(dataset, part)]
-    except Exception as error:  # noqa: BLE001 - scipy raises errors of a dozen kinds for what it does not expect
+    except Exception as error:  # noqa: BLE001 - scipy raises errors of a dozen kinds for unexpected content
         sys.exit(str(error).partition("\n")[0] or type(error).__name__)
     sys.stdout.buffer.write(json.dumps([array.shape for array in arrays]).encode() + b"\n")
     for array in arrays:

@@ -1,6 +1,6 @@
-"""Which characters a font file has: the cmap table of TrueType and OpenType files, their collections, and WOFF.
+"""The characters of a font file: reads the cmap table of TrueType and OpenType files, their collections, and WOFF.
 
-fontTools reads them too; with fonts from strangers it can take minutes and gigabytes.
+fontTools reads them too, but on untrusted fonts it can take minutes and gigabytes.
 Source: "OpenType specification", chapters "The OpenType font file" and "cmap"; "WOFF File Format 1.0".
 """
 
@@ -14,14 +14,14 @@ from text_recognizer.errors import DataError, reason, system_errors
 _COLLECTION, _WOFF, _WOFF2 = b"ttcf", b"wOFF", b"wOF2"
 _KINDS = (b"\x00\x01\x00\x00", b"OTTO", b"true")
 _MOST_BYTES = 1 << 28  # collections of Chinese, Japanese and Korean fonts have half of that
-_MOST_CODES = 4 * 0x110000  # in all ranges together: several tables, each with at most all of Unicode
+_MOST_CODES = 4 * 0x110000  # in all ranges: several tables, each with at most all of Unicode
 _UNICODE = {(0, kind) for kind in (0, 1, 2, 3, 4, 6)} | {(3, 1), (3, 10)}
 
-_Range = tuple[int, Iterable[int]]  # its length, and those of its code points that have glyphs
+_Range = tuple[int, Iterable[int]]  # its length, and its code points with glyphs
 
 
 def characters_of_font(source: Path | bytes, name: str = "") -> frozenset[int]:
-    """Code points with a glyph in a font's file or content. Raises DataError: no file, damaged, or no font."""
+    """Code points with a glyph, from a font's file or content. Raises DataError: no file, damaged, or not a font."""
     name = name or (str(source) if isinstance(source, Path) else "the font")
     if isinstance(source, Path):
         with system_errors(f"read the font {name}"), open(source, "rb") as file:
@@ -47,7 +47,7 @@ def _characters(content: bytes) -> set[int]:
     end = max((offset + length for _, offset, length, *_ in tables), default=0)
     if end > len(content):
         raise ValueError(f"it is cut short: {len(content):,} of at least {end:,} bytes")
-    # FreeType would unpack all tables to draw with it.
+    # FreeType would unpack all tables to render with it.
     if packed and (size := sum(unpacked for *_, unpacked in tables)) > _MOST_BYTES:
         raise ValueError(f"its tables unpack to {size:,} bytes, more than {_MOST_BYTES:,}")
     for tag, offset, length, *unpacked in tables:

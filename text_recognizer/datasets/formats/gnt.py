@@ -33,9 +33,9 @@ PAPER = 255
 _HEADER = struct.Struct("<I2sHH")
 _SIZE = struct.Struct("<I")
 _FIELDS = np.dtype([("size", "<u4"), ("code", ">u2"), ("width", "<u2"), ("height", "<u2")])
-_WHOLE = np.dtype((np.void, HEADER_BYTES))  # a header as one value: numpy copies fields one after another
+_WHOLE = np.dtype((np.void, HEADER_BYTES))  # a header as one value: numpy would copy the fields one by one
 _SCAN_BYTES = 1 << 20
-_MOST_FOLLOWED, _FEWEST_FOLLOWED = 4096, 16  # records before their headers are checked; few after damage
+_MOST_FOLLOWED, _FEWEST_FOLLOWED = 4096, 16  # records followed before their headers are checked; fewer after damage
 
 Bytes = NDArray[np.uint8]
 
@@ -45,11 +45,11 @@ CODE = "a record's code is no character of GB 18030"
 
 
 class Damage(NamedTuple):
-    """Bytes of a file that are no record that can be read.
+    """Bytes of a file that are not a readable record.
 
     Args:
-        offset: of their first byte in the file.
-        length: in bytes.
+        offset: offset of their first byte in the file.
+        length: length in bytes.
         fault: SHORT, HEADER or CODE.
     """
 
@@ -66,10 +66,10 @@ class Records:
     """The records of one GNT file, without their images.
 
     Args:
-        offsets: (N,) of each record's first byte.
-        codes: (N,) of the characters, as big-endian numbers of two bytes.
-        widths, heights: (N,) of the images in pixels.
-        damages: what could not be read, in the order of the file.
+        offsets: (N,) offset of each record's first byte.
+        codes: (N,) codes of the characters, as big-endian numbers of two bytes.
+        widths, heights: (N,) sizes of the images in pixels.
+        damages: unreadable parts, in the order of the file.
     """
 
     offsets: NDArray[np.int64]
@@ -87,7 +87,7 @@ class Records:
         return list(_characters()[self.codes].tolist())
 
     def rows(self, begin: int, end: int) -> "Records":
-        """Some of the records; the damages of all."""
+        """Some of the records, with the damages of all."""
         part = slice(begin, end)
         columns = self.offsets[part], self.codes[part], self.widths[part], self.heights[part]
         return Records(*columns, self.damages)
@@ -100,7 +100,7 @@ class Records:
 
 
 def map_file(path: Path) -> Bytes:
-    """The bytes of a file, mapped and not read. Raises DataError: the file cannot be read."""
+    """The bytes of a file, memory-mapped. Raises DataError: the file cannot be read."""
     with system_errors(f"read {path}"), open(path, "rb") as file:
         if path.stat().st_size == 0:
             return np.empty(0, np.uint8)
@@ -115,7 +115,7 @@ def records_of_file(path: Path) -> Records:
 def find_records(content: Bytes) -> Records:
     """Finds the records of a file by their headers; images are not touched.
 
-    After damage, reading goes on at the next two headers that follow each other (or one that ends the file).
+    After damage, reading continues at the next two consecutive headers (or one that ends the file).
 
     Args:
         content: (n,) all bytes of the file.
@@ -134,11 +134,11 @@ def find_records(content: Bytes) -> Records:
         if at == end or (size and at + size <= end):
             most = min(2 * most, _MOST_FOLLOWED)
             continue
-        if resumable is None:  # once a file, so that damage everywhere takes no longer than damage in one place
+        if resumable is None:  # once per file, so that damage everywhere takes no longer than damage in one place
             resumable = _resumable(content)
         following = resumable[np.searchsorted(resumable, at + 1) :]
         next_at = int(following[0]) if len(following) else end
-        # The last bytes may be the first ones of a sound record.
+        # The last bytes may be the first ones of a valid record.
         is_cut = next_at == end and (size > 0 or end - at < HEADER_BYTES)
         damages.append(Damage(at, next_at - at, SHORT if is_cut else HEADER))
         at, most = next_at, _FEWEST_FOLLOWED
@@ -154,12 +154,12 @@ def find_records(content: Bytes) -> Records:
 
 
 def write_gnt(path: Path, samples: Iterable[tuple[str, NDArray[Any]]]) -> int:
-    """Writes characters as one GNT file, which gets its name when it is whole.
+    """Writes characters as one GNT file, atomically.
 
     Args:
-        samples: the character and the image (H, W) uint8 of each, dark on white.
+        samples: (character, image (H, W) uint8) of each, dark on white.
     Returns:
-        how many were written.
+        the number of samples written.
     Raises:
         DataError: a character has no code of one or two bytes in GB 18030, an image is no grey image of at most
             4,096 pixels a side, or the file cannot be written.
@@ -198,9 +198,9 @@ def _record(text: str, picture: NDArray[Any], name: str) -> bytes:
 
 
 def _followed(content: Bytes, at: int, most: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
-    """(n,) offsets and headers of up to `most` records that follow each other from here on, up to the first damage.
+    """(n,) offsets and headers of up to `most` consecutive records from here on, up to the first damage.
 
-    Sizes are followed first, as they alone say where the next record is; headers are checked all at once.
+    First follows the sizes, as only they say where the next record is; then checks all headers at once.
     """
     view, end = content.data, len(content)
     last, size_at = end - HEADER_BYTES, _SIZE.unpack_from
@@ -211,7 +211,7 @@ def _followed(content: Bytes, at: int, most: int) -> tuple[NDArray[np.int64], ND
         offsets.append(at)
         at += size_at(view, at)[0]
     begins = np.fromiter(offsets, np.int64, len(offsets))
-    headers = np.ndarray((max(last + 1, 0),), _WHOLE, view, strides=(1,))[begins]  # one could begin at every byte
+    headers = np.ndarray((max(last + 1, 0),), _WHOLE, view, strides=(1,))[begins]  # a header could begin at every byte
     fields = headers.view(_FIELDS)
     size = fields["size"].astype(np.int64)
     sound = (size == HEADER_BYTES + fields["width"].astype(np.int64) * fields["height"]) & (size > HEADER_BYTES)
@@ -221,7 +221,7 @@ def _followed(content: Bytes, at: int, most: int) -> tuple[NDArray[np.int64], ND
 
 
 def _sound_size(content: Bytes, at: int) -> int:
-    """Bytes of the record that begins here; 0 where its header is none."""
+    """Size of the record that begins here in bytes; 0 if there is no valid header."""
     if at + HEADER_BYTES > len(content):
         return 0
     size, _, width, height = _HEADER.unpack_from(content.data, at)
@@ -229,12 +229,12 @@ def _sound_size(content: Bytes, at: int) -> int:
 
 
 def _resumable(content: Bytes) -> NDArray[np.int64]:
-    """Where reading can go on after damage: at headers that lead to another one, or to the end of the file."""
+    """Where reading can resume after damage: at headers that lead to another one, or to the end of the file."""
     found = []
     for start in range(0, len(content) - HEADER_BYTES, _SCAN_BYTES):
         piece = content[start : start + _SCAN_BYTES + HEADER_BYTES].astype(np.int64)
         count = min(_SCAN_BYTES, len(piece) - HEADER_BYTES)
-        twos = piece[:-1] | piece[1:] << 8  # two bytes as a number, at every place
+        twos = piece[:-1] | piece[1:] << 8  # two bytes as a number, at every position
         size = twos[:count] | twos[2 : 2 + count] << 16
         width, height = twos[6 : 6 + count], twos[8 : 8 + count]
         sound = (size == HEADER_BYTES + width * height) & (width > 0) & (height > 0)
@@ -248,7 +248,7 @@ def _resumable(content: Bytes) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=1)
 def _characters() -> NDArray[np.str_]:
-    """(65536,) the character of every code; empty where it has none."""
+    """(65536,) the character of every code; empty if there is none."""
     characters = np.zeros(1 << 16, "<U1")
     ascii_codes = np.arange(1, 128) << 8
     characters[ascii_codes] = [chr(code >> 8) for code in ascii_codes]

@@ -29,19 +29,19 @@ FSDL_PARTS: dict[str, SplitName] = {"x_train": "train", "x_test": "test"}
 FSDL_SYMBOLS = digits + ascii_uppercase + ascii_lowercase + " !\"#&'()*+,-./:;?" + "_"  # the last is padding
 WHITE = 255
 LINES_A_PIECE = 64
-MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines that are read at a time
+MOST_PICTURE_PIXELS = 1 << 21  # 128 MB for the lines read at a time
 MOST_LINES = 1_000_000
-_MOST_TIMES = 300  # the size of the file; short words on wide white paper reach 200
+_MOST_TIMES = 300  # maximum compression ratio; short words on wide white paper reach 200
 _ALWAYS_LINES = 1000
-_BYTES_A_LINE = 50  # of the file, at least, where it has more of them
-MOST_TEXT_BYTES = 100_000  # of one line
-MOST_TEXTS_BYTES = 1 << 27  # of a part
+_BYTES_A_LINE = 50  # minimum size per line in the file, if it has many lines
+MOST_TEXT_BYTES = 100_000  # per line
+MOST_TEXTS_BYTES = 1 << 27  # per part
 _MOST_PIECE_BYTES = 1 << 25
-_SMALL_CHUNK_BYTES = 1 << 20  # h5py makes none larger by itself
+_SMALL_CHUNK_BYTES = 1 << 20  # h5py's default chunks are not larger
 
 
 def read_texts(path: Path) -> dict[str, list[str]]:
-    """The texts of each part in the file. Raises DataError: it is damaged or of another layout; no UTF-8."""
+    """The texts of each part in the file. Raises DataError: it is damaged or of another layout; not UTF-8."""
     found = {}
     with opened(path) as file:
         for part in (*PARTS, *FSDL_PARTS):
@@ -58,7 +58,7 @@ def read_texts(path: Path) -> dict[str, list[str]]:
 
 
 def lines_a_piece(path: Path, part: str) -> int:
-    """Lines of a part to read at a time: those of a chunk, packed together. Raises DataError: it is damaged."""
+    """Number of lines to read at a time: those of a chunk. Raises DataError: the file is damaged."""
     with opened(path) as file:
         return _rows_a_piece(_columns(file, part, path)[0])
 
@@ -68,7 +68,7 @@ def read_pictures(path: Path, part: str, first: int, end: int) -> list[Grey]:
     with opened(path) as file:
         pictures = rows(_columns(file, part, path)[0], first, end)
     upright = np.invert(pictures) if part in FSDL_PARTS else pictures.swapaxes(1, 2)
-    ends = [np.flatnonzero((picture != WHITE).any(axis=0))[-1:] for picture in upright]  # of the ink; none in a blank
+    ends = [np.flatnonzero((picture != WHITE).any(axis=0))[-1:] for picture in upright]  # of the ink; none if blank
     return [picture[:, : int(end.sum()) + 1] for picture, end in zip(upright, ends, strict=True)]
 
 
@@ -112,7 +112,7 @@ def _fsdl_columns(file: Any, part: str, place: str) -> tuple[Any, Any]:
 
 
 def _check_sizes(pictures: Any, texts: Any, place: str) -> None:
-    """Refuses what would take more memory or time to read than a file of this size can need."""
+    """Refuses data that would take more memory or time to read than a file of this size can need."""
     pixels, size_bytes = math.prod(pictures.shape[1:]), pictures.file.id.get_filesize()
     limits = (
         (pixels, MOST_PICTURE_PIXELS, "pixels per image"),

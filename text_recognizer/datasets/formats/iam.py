@@ -1,4 +1,4 @@
-"""The files of the IAM database: lines.txt, forms.txt, one XML file a form, lists of a split.
+"""The files of the IAM database: lines.txt, forms.txt, one XML file per form, lists of splits.
 
 Source: Marti and Bunke (2002), "The IAM-database: an English sentence database for offline handwriting recognition".
 """
@@ -32,7 +32,7 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True)
 class IamLine:
-    """A line of lines.txt or a form's XML, its box in the form's image; is_ok: its segmentation was marked right."""
+    """A line of lines.txt or of a form's XML, with its box in the form's image; is_ok: segmentation marked correct."""
 
     name: str
     text: str
@@ -47,7 +47,7 @@ class IamLine:
 
 @dataclass(frozen=True)
 class IamForm:
-    """A form as its XML file has it; width and height in pixels of its image, 0 where the file says nothing."""
+    """A form as in its XML file; width and height in pixels of its image, 0 if the file does not say."""
 
     name: str
     writer: str
@@ -57,10 +57,10 @@ class IamForm:
 
 
 def read_lines_txt(path: Path) -> list[IamLine]:
-    """The lines of ascii/lines.txt: words, with punctuation as words of its own, between blanks.
+    """The lines of ascii/lines.txt: words separated by blanks, with punctuation as separate words.
 
     A row is `a01-000u-00 ok 154 19 408 746 1661 89 A|MOVE|to|stop`: name, segmentation, grey level, number of
-    components, box, words. Words themselves may hold blanks.
+    components, box, words. Words may contain blanks.
 
     Raises:
         DataError: the file cannot be read, or a row is not of this form.
@@ -80,7 +80,7 @@ def read_lines_txt(path: Path) -> list[IamLine]:
 
 
 def read_forms_txt(path: Path) -> dict[str, str]:
-    """The writer of each form: the first two fields of a row of ascii/forms.txt."""
+    """The writer of each form: the first two fields of each row of ascii/forms.txt."""
     return {fields[0]: fields[1] for _, fields in _rows(path) if len(fields) >= 2}
 
 
@@ -100,14 +100,14 @@ def read_form_xml(path: Path) -> IamForm:
 
 
 def read_split_list(path: Path) -> set[str]:
-    """The names of lines or forms in a list of a split: the first word of each row, without folder and ending."""
+    """The names of lines or forms in the list of a split: the first word of each row, without folder and ending."""
     return {re.sub(r"\.(png|jpg|tif|txt)$", "", fields[0].rpartition("/")[2]) for _, fields in _rows(path)}
 
 
 def flor_text(text: str) -> str:
-    """A text as the gated recogniser of Flor et al. (2020) learns it.
+    """A text normalised as for the gated recogniser of Flor et al. (2020).
 
-    One kind of dash, quote and bracket, blanks around every punctuation mark, no punctuation where none can stand.
+    One kind of dash, quote and bracket, blanks around every punctuation mark, no punctuation in impossible places.
     """
     plain = _unescaped(text).translate(_APOSTROPHES)
     text = "".join(_ONE_KIND.get(unicodedata.category(character), character) for character in plain)
@@ -118,8 +118,8 @@ def flor_text(text: str) -> str:
 def flor_keeps(text: str) -> bool:
     """Whether that recogniser's dataset keeps a line.
 
-    It has more than two characters besides punctuation, and at most one character in ten is a punctuation mark, those
-    at both ends not counted.
+    It has more than two characters besides punctuation, and at most one character in ten is a punctuation mark, not
+    counting those at both ends.
 
     Args:
         text: as `flor_text` returns it.
@@ -130,7 +130,7 @@ def flor_keeps(text: str) -> bool:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a file that are neither empty nor comments: their numbers, and what blanks part."""
+    """The rows of a file that are neither empty nor comments: their numbers, and their fields."""
     for number, row in enumerate(read_text(path).split("\n"), start=1):
         if not row.startswith("#") and (fields := row.split()):
             yield number, fields
@@ -149,12 +149,12 @@ def _whole_number(element: Element, key: str, path: Path) -> int:
 def _unescaped(text: str) -> str:
     try:
         return html.unescape(text)
-    except ValueError:  # a character's number of thousands of digits
+    except ValueError:  # a character reference of thousands of digits
         return text
 
 
 def _around(boxes: list[tuple[int, ...]]) -> Box | None:
-    """The box around boxes; those without an area do not count."""
+    """The bounding box of boxes; those without an area do not count."""
     corners = [(x, y, -x - width, -y - height) for x, y, width, height in boxes if width > 0 and height > 0]
     if not corners:
         return None

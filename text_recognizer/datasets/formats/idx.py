@@ -1,4 +1,4 @@
-"""idx files, the format of MNIST: a header of big-endian sizes, then one byte a value; plain or gzip."""
+"""idx files, the format of MNIST: a header of big-endian sizes, then one byte per value; plain or gzip."""
 
 import gzip
 import math
@@ -13,15 +13,15 @@ from text_recognizer.errors import DataError, reason
 
 _KINDS = {1: "labels", 3: "images"}
 _GZIP = b"\x1f\x8b"
-_PIECE_BYTES = 1 << 22  # whole files at once would stand in memory twice
+_PIECE_BYTES = 1 << 22  # whole files would be in memory twice
 
 
 def read_idx(file: IO[bytes], name: str, dimensions: int, stored_bytes: int) -> NDArray[np.uint8]:
-    """An array of an open idx file, plain or gzip. Raises DataError: damaged, cut short, too long, or another type.
+    """Reads the array of an open idx file, plain or gzip. Raises DataError: damaged, truncated, too long, wrong type.
 
     Args:
         dimensions: 3 for images, 1 for labels.
-        stored_bytes: size of the file on the disk, or of the archive that it lies in.
+        stored_bytes: size of the file on disk, or of its archive.
     """
     try:
         is_gzip = file.read(2) == _GZIP

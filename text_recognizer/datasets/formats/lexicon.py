@@ -1,4 +1,4 @@
-"""Lists of texts, one a line, after a tab perhaps how often each occurs: THUOCL and its like."""
+"""Lists of texts, one per line, optionally with a tab and a count, like THUOCL."""
 
 import re
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from text_recognizer.charset import tidy_text
 from text_recognizer.datasets.formats.line_lists import ENCODING_ADVICE, read_text
 from text_recognizer.errors import DataError
 
-_COUNT = re.compile(r"\d{1,15}")  # sums of them are exact as floats, too
+_COUNT = re.compile(r"\d{1,15}")  # sums of them are exact even as floats
 
 
 @dataclass(frozen=True)
 class LexiconEntry:
-    """A text of the list, how often it occurs (1 where the list says nothing), and why the row is no entry."""
+    """A text of the list, its count (1 if not given), and why the row is not an entry."""
 
     text: str
     count: int = 1
@@ -21,7 +21,7 @@ class LexiconEntry:
 
 
 def read_lexicon(path: Path, encoding: str = "utf-8") -> list[LexiconEntry]:
-    """Each text of a list once, its counts added. Raises DataError: it cannot be read, or holds no text."""
+    """Each text of a list once, with its counts added. Raises DataError: it cannot be read, or contains no text."""
     found: dict[str, LexiconEntry] = {}
     for row in read_text(path, encoding, ENCODING_ADVICE).replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         text, tab, count = row.partition("\t")
