@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from text_recognizer.datasets.base import SplitName
+from text_recognizer.datasets.base import SPLIT_NAMES, SplitName
 from text_recognizer.errors import DataError
 from text_recognizer.images.line_steps import Grey
 from text_recognizer.wording import received
@@ -31,8 +31,12 @@ class LineSample:
     noun: Literal["", "page", "region", "shard"] = ""
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and isinstance(self.text, str)):
-            raise DataError(f"name and text of a LineSample must be texts. {received([self.name, self.text])}")
+        for name in ("name", "text", "group", "problem"):
+            if not isinstance(value := getattr(self, name), str):
+                raise DataError(f"{name} of a LineSample must be text. {received(value)}")
+        if self.split not in (*SPLIT_NAMES, ""):
+            known = ", ".join(SPLIT_NAMES)
+            raise DataError(f"split of a LineSample must be one of {known}, or '' for none. {received(self.split)}")
 
 
 @dataclass(frozen=True)

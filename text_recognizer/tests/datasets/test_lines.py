@@ -319,5 +319,18 @@ def test_what_the_source_of_a_user_reads_is_checked(returned, said):
     source = Mine([LineSample("1", "a text")])
     with pytest.raises(DataError, match=rf"not a uint8 array \(H, W\): read\(\) of Mine returned {said}"):
         line_pool._picture(source, 0, source.samples[0], LineForm(8))
-    with pytest.raises(DataError, match=r"must be texts\. Received: \['1', 3\]"):
-        LineSample("1", 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("about", "expected"),
+    [
+        ({"text": 3}, "text of a LineSample must be text. Received: 3."),
+        ({"group": 17}, "group of a LineSample must be text. Received: 17."),
+        ({"problem": None}, "problem of a LineSample must be text. Received: None."),
+        ({"split": "val"}, "split of a LineSample must be one of train, validation, test, or '' for none."),
+    ],
+)
+def test_what_is_said_of_a_line_is_checked(about, expected):
+    with pytest.raises(DataError) as caught:
+        LineSample(**({"name": "1", "text": "a text"} | about))
+    assert expected in str(caught.value)
