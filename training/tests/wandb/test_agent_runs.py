@@ -193,21 +193,22 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     # A row is sent when the next begins: a pause after three shows two.
     surroundings = environ(backend) | pause(backend.folder / "gate", after=3)
     agent = Program(backend, "wandb", "agent", path, environ=surroundings)
-    backend.wait_until(lambda: reports(backend, "s001r001") >= 2)
+    backend.wait_until(lambda: reports(backend, "s001r001") >= 2, program=agent)
     first = runs_below(backend.folder)["s001r001"]
     assert (first.folder.parent.name, first.spec.network_args["layer_size"]) == ("sweep-sweep001", 8)
 
     # Preempted by a batch system's warning: the same agent gets it again, and it goes on.
     os.kill(process_of(first), signal.SIGUSR1)
-    wait_until(lambda: len(first.read_json("launch.json")["attempts"]) == 2)
-    backend.wait_until(lambda: reports(backend, "s001r001") >= 5)  # of the first process are at most four
+    agent.until(lambda: len(first.read_json("launch.json")["attempts"]) == 2)
+    # Of the first process are at most four.
+    backend.wait_until(lambda: reports(backend, "s001r001") >= 5, program=agent)
     assert len(first.read_json("launch.json")["attempts"]) == 2
 
     # Stopped by the agent, as early termination does it.
     backend.stop_by_agent("s001r001")
-    wait_until(lambda: ended(first, "stopped"))
+    agent.until(lambda: ended(first, "stopped"))
     assert first.status().error == "stopped by W&B's agent"
-    backend.wait_until(lambda: reports(backend, "s001r002") >= 2)
+    backend.wait_until(lambda: reports(backend, "s001r002") >= 2, program=agent)
     stopped = backend.runs["s001r001"]
     assert (stopped.state, stopped.exit_code, stopped.sweep) == ("finished", 0, "sweep001")
     assert [row["_step"] for row in stopped.history] == list(range(1, len(first.rows()) + 1))
@@ -223,7 +224,7 @@ def test_runs_are_preempted_resumed_and_stopped_by_the_agent(backend, digits_pre
     before = len(second.rows())
     backend.wait_until(lambda: backend.runs["s001r002"].state == "preempted")
     another = Program(backend, "wandb", "agent", path, environ=surroundings)
-    backend.wait_until(lambda: reports(backend, "s001r002") > before)
+    backend.wait_until(lambda: reports(backend, "s001r002") > before, program=another)
     backend.stop_by_agent("s001r002")
     another.succeed()
     assert sweep.state == "FINISHED"

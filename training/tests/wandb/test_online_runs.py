@@ -13,7 +13,7 @@ from training.runs.run import Run
 from training.tests.pausing_digits import PAUSING, pause
 from training.tests.wandb.online_support import SPEC, TO_BEGIN, environ, plain_rows, runs_below
 from training.tests.wandb.wandb_backend import WandbBackend, running_backend
-from training.tests.wandb.wandb_backend_programs import WarmProgram
+from training.tests.wandb.wandb_backend_programs import Printing, WarmProgram
 from training.tests.warm_commands import Warm
 from training.tracking.mirror import read_state
 
@@ -38,9 +38,9 @@ def the_run(backend: WandbBackend) -> Run:
     return run
 
 
-def wait_for_reports(backend: WandbBackend, number: int = 2) -> Run:
-    """The run, once it and W&B have so many reports."""
-    backend.wait_until(lambda: any(len(run.history) >= number for run in backend.runs.values()))
+def wait_for_reports(backend: WandbBackend, program: Printing, number: int = 2) -> Run:
+    """The run of a program, once it and W&B have so many reports."""
+    backend.wait_until(lambda: any(len(run.history) >= number for run in backend.runs.values()), program=program)
     return the_run(backend)
 
 
@@ -52,7 +52,7 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
     spec = {**SPEC, "dataset": PAUSING, "train_args": {"epochs": 1_000_000, "checkpoint_interval_s": 0}}
     pausing = pause(backend.folder / "gate", after=3)  # W&B is sent a report when the next begins
     program = start(json.dumps(spec), **pausing)
-    run = wait_for_reports(backend)
+    run = wait_for_reports(backend, program)
     backend.stop(run.id)
     output = program.succeed()
     assert "stopped (stopped from W&B) after" in output
@@ -63,7 +63,7 @@ def test_a_run_stopped_in_the_browser_ends_at_a_checkpoint_and_goes_on_from_ther
 
     # Resumed, and preempted: the same run at W&B, no step twice.
     again = start("--resume", run.id, "--trust-code", **pausing)
-    backend.wait_until(lambda: len(backend.runs[run.id].history) > before)
+    backend.wait_until(lambda: len(backend.runs[run.id].history) > before, program=again)
     again.send_signal(signal.SIGTERM)
     output = again.ended()
     assert again.returncode == 143, output
@@ -89,7 +89,7 @@ def test_a_run_whose_backend_fails_or_vanishes_has_the_same_metrics_and_is_sent_
     backend.fail_rate = 0
     backend.faults.spared, backend.faults.kinds, backend.fail_rate = TO_BEGIN, ("500",), 1
     gone = start(json.dumps({**spec, "experiment_group": "gone"}))
-    backend.wait_until(lambda: any(run.group == "gone" for run in backend.runs.values()))
+    backend.wait_until(lambda: any(run.group == "gone" for run in backend.runs.values()), program=gone)
     backend.vanish()  # however fast the run is, it has told nothing by now
     backend.fail_rate = 0
     output = gone.succeed()

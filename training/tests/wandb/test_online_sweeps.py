@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from text_recognizer.tests.waiting import PATIENCE_S
 from training.run_sweep import main
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
@@ -115,7 +115,7 @@ def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digit
     gate = backend.folder / "gate"
     pausing = pause(gate, after=2)
     first = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "1", **pausing)
-    run = wait_until(lambda: at_work(backend))
+    run = first.until(lambda: at_work(backend))
     assert run is not None
     first.send_signal(signal.SIGINT)
     output = first.ended()
@@ -128,14 +128,14 @@ def test_a_sweep_served_from_here_survives_ctrl_c_and_dead_agents(backend, digit
     # The same command goes on; an agent that is killed is replaced, and its run goes on.
     earlier = {run.id: len(run.rows())}
     second = run_sweep(backend, "served.yaml", "--engine", "wandb", "--jobs", "2", **pausing)
-    of_second = wait_until(lambda: at_work(backend, earlier))
+    of_second = second.until(lambda: at_work(backend, earlier))
     assert of_second is not None
     os.kill(agent_of(of_second), signal.SIGKILL)
     folder = find_sweep("served", backend.folder / "runs")
     wishes: tuple[tuple[Wish, str], ...] = (("pause", "PAUSED"), ("run", "RUNNING"))
     for wish, state in wishes:
         folder.set_wish(wish)
-        backend.wait_until(lambda state=state: backend.sweeps["sweep001"].state == state)
+        backend.wait_until(lambda state=state: backend.sweeps["sweep001"].state == state, program=second)
     gate.unlink()
     output = second.ended(2 * PATIENCE_S)
     assert second.returncode == 0, output

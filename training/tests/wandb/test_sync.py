@@ -143,7 +143,7 @@ def test_an_interrupted_sync_goes_on_where_it_was(backend, runs):
     # Of a Python started for it, nothing lives on when the backend's processes are killed.
     program = command(backend, runs, "sync", run.id, python=f"{sys.prefix}/bin/python")
     # History arrives while all artifacts are refused; then everything is killed at once.
-    backend.wait_until(lambda: run.id in backend.runs and backend.runs[run.id].history)
+    backend.wait_until(lambda: run.id in backend.runs and backend.runs[run.id].history, program=program)
     backend.kill_processes()
     program.wait(PATIENCE_S)
     assert backend.runs[run.id].state == "running"

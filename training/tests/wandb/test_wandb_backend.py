@@ -217,7 +217,7 @@ run.summary["ended"] = "gracefully"
 run.finish()
 """
     program = Program(backend, sys.executable, script(backend, text))
-    backend.wait_until(lambda: "r" in backend.runs and backend.runs["r"].history)
+    backend.wait_until(lambda: "r" in backend.runs and backend.runs["r"].history, program=program)
     backend.stop("r")
     program.succeed()
     assert (backend.runs["r"].state, backend.runs["r"].summary["ended"]) == ("finished", "gracefully")

@@ -49,7 +49,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WandbBac
             "run = wandb.init(project='stopped', id='endless')\nwhile True:\n    run.log({'x': 1}); time.sleep(0.05)\n"
         )
         endless = Program(backend, sys.executable, script(backend, text, "endless.py"), hurried=False)
-        backend.wait_until(lambda: "endless" in backend.runs)
+        backend.wait_until(lambda: "endless" in backend.runs, program=endless)
         backend.stop("endless")
         yield backend, agent, endless
 
@@ -111,12 +111,12 @@ def test_runs_that_are_preempted_killed_or_stopped_go_their_ways_under_the_agent
     def run_for(value: str) -> StoredRun | None:
         return next((run for run in sweep.runs if run.suggestion == {"x": value}), None)
 
-    backend.wait_until(lambda: (run := run_for("killed")) and run.preempting and run.history)
+    backend.wait_until(lambda: (run := run_for("killed")) and run.preempting and run.history, program=agent)
     sweep.state = "PAUSED"  # or the agent may ask for another run before this one counts as preempted
     kill(backend, "train.py --x=killed")
     backend.lose_contact("s001r002")
     sweep.state = "RUNNING"
-    backend.wait_until(lambda: (run := run_for("stopped")) and run.history)
+    backend.wait_until(lambda: (run := run_for("stopped")) and run.history, program=agent)
     backend.stop_by_agent("s001r003")
     agent.succeed()
     told = [(command["type"], command.get("run_id")) for command in sweep.agents[0].commands]

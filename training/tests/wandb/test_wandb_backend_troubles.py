@@ -138,6 +138,16 @@ def test_a_wrong_key_or_signature_is_refused(backend):
         backend.wait_until(lambda: False, timeout_s=0.01)
 
 
+def test_waiting_for_a_program_that_has_ended_ends_at_once_with_what_it_printed(backend):
+    program = Program(backend, sys.executable, "-c", "import sys; print('no such data'); sys.exit(2)")
+    with pytest.raises(AssertionError, match="too early, with 2. It printed:\nno such data"):
+        backend.wait_until(lambda: False, program=program)
+    with pytest.raises(AssertionError, match="too early, with 2. It printed:\nno such data"):
+        program.until(lambda: False)
+    backend.wait_until(lambda: True, program=program)  # what it did before it ended counts
+    assert program.until(lambda: 3) == 3
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
 def test_no_process_outlives_the_backend(tmp_path):
     with WandbBackend(tmp_path) as backend:

@@ -12,9 +12,11 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +26,13 @@ from training.tests.wandb.wandb_backend_records import StoredArtifact, StoredRun
 from training.tests.wandb.wandb_backend_state import Store
 from training.tests.wandb.wandb_backend_suggestions import suggest_grid, warn_of_the_obvious
 
+if TYPE_CHECKING:
+    from training.tests.wandb.wandb_backend_programs import Printing
+
 HURRY = Path(__file__).with_name("wandb_backend_hurry")
 # In the environment of all that belongs to one backend.
 MARK = "WANDB_STAND_IN"
+_LOOK_EVERY_S = 0.2
 KEY = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -86,13 +92,24 @@ class WandbBackend:
         """What it did not understand. Not empty at the end, it fails the test."""
         return self._server.unknown
 
-    def wait_until(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
+    def wait_until(
+        self, condition: Callable[[], object], timeout_s: float = PATIENCE_S, program: "Printing | None" = None
+    ) -> None:
         """Returns once a condition on what it was told holds; looked at after each request.
 
+        Args:
+            program: what must be alive until then.
         Raises:
             TimeoutError: it does not, within the time.
+            AssertionError: the program has ended before; with what it printed.
         """
-        if not self._server.wait_until(condition, timeout_s):
+        until = time.monotonic() + timeout_s
+        has_ended = False
+        while not self._server.wait_until(condition, 0 if has_ended else min(_LOOK_EVERY_S, timeout_s)):
+            assert program is None or not has_ended, program.last_words
+            has_ended = program is not None and program.poll() is not None
+            if time.monotonic() < until:
+                continue
             last = ", ".join(f"{request.name} {request.status}" for request in self.requests[-10:])
             unknown = f"; not understood: {self.unknown}" if self.unknown else ""
             raise TimeoutError(f"not within {timeout_s:g} s; the last requests were: {last or 'none'}{unknown}")

@@ -4,14 +4,16 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, TypeVar
 
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
 from training.tests.wandb.wandb_backend import WandbBackend
 from training.tests.warm_commands import Warm, WarmProcess
+
+T = TypeVar("T")
 
 # System metrics only make a test's log longer.
 NO_STATISTICS = {"WANDB_X_DISABLE_STATS": "true"}
@@ -19,7 +21,7 @@ NO_STATISTICS = {"WANDB_X_DISABLE_STATS": "true"}
 PRELUDE = "import os, signal, sys, time, wandb\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
-class _Printing:
+class Printing:
     """What it prints goes into a file: a pipe that nobody reads fills up, and whoever prints into it stands still."""
 
     returncode: int | None
@@ -27,6 +29,29 @@ class _Printing:
 
     def wait(self, timeout: float | None = None) -> int:
         raise NotImplementedError
+
+    def poll(self) -> int | None:
+        raise NotImplementedError
+
+    def until(self, condition: Callable[[], T]) -> T:
+        """What a condition says once that is true in Python's sense.
+
+        Raises:
+            AssertionError: it has ended before; with what it printed.
+        """
+
+        def found() -> T:
+            has_ended = self.poll() is not None  # before a last look at what it did
+            value = condition()
+            assert value or not has_ended, self.last_words
+            return value
+
+        return wait_until(found)
+
+    @property
+    def last_words(self) -> str:
+        """What it printed, of one that has ended too early."""
+        return f"it ended too early, with {self.returncode}. It printed:\n{self.printed}"
 
     def ended(self, timeout_s: float = PATIENCE_S) -> str:
         """Its output, once it has ended in whatever way."""
@@ -45,7 +70,7 @@ class _Printing:
         return self._printed.read_text(encoding="utf-8", errors="replace")
 
 
-class Program(subprocess.Popen[str], _Printing):
+class Program(subprocess.Popen[str], Printing):
     """A command in the backend's folder. It ends with the backend at the latest.
 
     Args:
@@ -79,8 +104,7 @@ class Program(subprocess.Popen[str], _Printing):
 
     def wait_for(self, text: str) -> None:
         """Returns once it has printed this text."""
-        wait_until(lambda: self.poll() is not None or text in self.printed)
-        assert text in self.printed, self.printed
+        self.until(lambda: text in self.printed)
 
     def tell(self) -> None:
         """Gives it a line to read."""
@@ -89,7 +113,7 @@ class Program(subprocess.Popen[str], _Printing):
         self.stdin.flush()
 
 
-class WarmProgram(WarmProcess, _Printing):
+class WarmProgram(WarmProcess, Printing):
     """The same for a command of this project, in a fork of a process that has imported TensorFlow."""
 
     def __init__(self, backend: WandbBackend, warm: Warm, *argv: str, environ: Mapping[str, str]) -> None:
