@@ -6,7 +6,7 @@ reorder: the labels of Hebrew or Arabic are in visual order, from the left end o
 
 import re
 import unicodedata
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 
 from text_recognizer.charset import graphemes
 
@@ -46,7 +46,7 @@ def visual_order(text: str) -> str:
         return text
     units = graphemes(text)
     levels = _levels(units, runs_right_to_left(text))
-    return _reordered(units, levels, range(max(levels), 0, -1))
+    return "".join(unit for _, unit in _reordered(units, levels, range(max(levels), 0, -1)))
 
 
 def logical_order(text: str) -> str:
@@ -56,6 +56,11 @@ def logical_order(text: str) -> str:
     """
     if not has_right_to_left(text):
         return text
+    return "".join(unit for _, unit in logical_units(text))
+
+
+def logical_units(text: str) -> list[tuple[int, str]]:
+    """The characters of `logical_order`, with their marks, and where in the line each begins."""
     units = graphemes(text)
     is_right_to_left = runs_right_to_left(text)
     places = _roughly_logical(units, is_right_to_left)
@@ -63,15 +68,16 @@ def logical_order(text: str) -> str:
     levels = [0] * len(units)
     for place, level in zip(places, _levels([units[place] for place in places], is_right_to_left), strict=True):
         levels[place] = level
-    return _reordered(units, levels, range(1, max(levels) + 1))
+    starts = [0, *accumulate(map(len, units))]
+    return [(starts[place], unit) for place, unit in _reordered(units, levels, range(1, max(levels) + 1))]
 
 
-def _reordered(units: list[str], levels: list[int], order: range) -> str:
-    """Characters with the runs of each level reversed, one level after another."""
+def _reordered(units: list[str], levels: list[int], order: range) -> list[tuple[int, str]]:
+    """Places and characters with the runs of each level reversed, one level after another."""
     places = list(range(len(units)))
     for level in order:
         places = _reversed_runs(places, [one >= level for one in levels])
-    return "".join(_as_seen(units[place], levels[place]) for place in places)
+    return [(place, _as_seen(units[place], levels[place])) for place in places]
 
 
 def _roughly_logical(units: list[str], is_right_to_left: bool) -> list[int]:

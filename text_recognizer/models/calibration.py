@@ -17,7 +17,6 @@ from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import DataError, reason
 from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.prediction import Prediction, ReadPart, words_of
-from text_recognizer.reading_order import visual_order
 
 CALIBRATION = "calibration.json"  # in a bundle
 MOST = 1e6  # of its numbers
@@ -117,7 +116,7 @@ class Calibration:
 def right_characters(text: str, reading: Prediction) -> NDArray[np.bool_]:
     """Which characters of a line's reading are right, by the fewest edits."""
     parts = [one.text for one in reading.characters]
-    right = _matched(visual_order(text), "".join(parts))
+    right = _matched(text, "".join(parts))
     ends = np.cumsum([len(part) for part in parts])
     return np.array([right[end - len(part) : end].all() for part, end in zip(parts, ends, strict=True)], bool)
 

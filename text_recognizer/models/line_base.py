@@ -17,7 +17,7 @@ from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.models.base import Model, ScoredBatch
 from text_recognizer.models.calibration import Calibration, right_characters, right_words
 from text_recognizer.models.metric import Counts, Metric
-from text_recognizer.models.prediction import Prediction, ReadPart, words_of
+from text_recognizer.models.prediction import Prediction, ReadPart, in_reading_order, words_of
 from text_recognizer.reading_order import logical_order, visual_order
 from text_recognizer.wording import counted
 
@@ -29,8 +29,8 @@ class ReadsLines(Model):
     """A model of text lines.
 
     Lines of different widths are read in batches of one padded width each, so that a reading does not depend on which
-    other lines are read with it. The network reads from left to right; texts of readings are in logical order, their
-    single characters as they stand on the line.
+    other lines are read with it. The network reads from left to right, and so does `decode` give the characters;
+    readings have texts, words and characters in logical order.
     """
 
     target = "line"
@@ -66,16 +66,20 @@ class ReadsLines(Model):
 
     def calibrate(self, validation: Split) -> None:
         scored = list(self.score(validation, evenly_chosen(len(validation), CALIBRATION_LINES)))
-        readings = [one for part in scored for one in self.decode(part.outputs, part.batch["width"])]
+        readings = [one for part in scored for one in self._decoded(part.outputs, part.batch["width"])]
         texts = [validation.text(position) for part in scored for position in part.positions.tolist()]
         share = usual_written_share(lines_of(validation), np.arange(len(validation)))
         self.calibration = replace(Calibration.of_lines(texts, readings), written_share=share)
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
-        decoded = self.decode(outputs, widths)
+        decoded = self._decoded(outputs, widths)
         if self.calibration is None:
             return [replace(reading, words=words_of(reading.characters)) for reading in decoded]
         return [self.calibration.of_line(reading) for reading in decoded]
+
+    def _decoded(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> list[Prediction]:
+        readings = self.decode(outputs, widths)
+        return [replace(reading, characters=in_reading_order(reading.characters)) for reading in readings]
 
     @abstractmethod
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from text_recognizer.reading_order import has_right_to_left, logical_order, runs_right_to_left
+from text_recognizer.reading_order import has_right_to_left, logical_units
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,9 @@ class Prediction:
         text: the best reading.
         confidence: the probability that all of it is right, 0 to 1.
         alternatives: the best readings with their probabilities, best first, `text` included.
-        characters: of a line, each character from left to right with its own confidence and place.
-        words: of a line, in the order in which they are read; what white space parts.
+        characters: of a line, each character with its own confidence and place, in the order in which they are read. As
+            `Model.decode` returns them, they go from left to right.
+        words: of a line, in that order, too; what white space parts.
         expected_cer: of a line, the character error rate of readings with such confidences; None where the bundle
             holds no calibration.
     """
@@ -49,8 +50,21 @@ class ReadPart:
     right_px: int
 
 
+def in_reading_order(characters: Sequence[ReadPart]) -> tuple[ReadPart, ...]:
+    """Characters from left to right, in the order in which they are read."""
+    line = "".join(one.text for one in characters)
+    if not has_right_to_left(line):
+        return tuple(characters)
+    owners = [number for number, one in enumerate(characters) for _ in one.text]
+    texts: dict[int, str] = {}
+    for start, unit in logical_units(line):
+        for place, letter in enumerate(unit, start):
+            texts[owners[place]] = texts.get(owners[place], "") + letter
+    return tuple(replace(characters[number], text=text) for number, text in texts.items())
+
+
 def words_of(characters: Sequence[ReadPart]) -> tuple[ReadPart, ...]:
-    """The words that characters from left to right spell, in the order in which they are read.
+    """The words that characters spell, both in the order in which they are read.
 
     A word is right when its characters are, and those around it that part it from its neighbours.
     """
@@ -61,9 +75,7 @@ def words_of(characters: Sequence[ReadPart]) -> tuple[ReadPart, ...]:
         if end > start:
             word = characters[start:end]
             confidence = math.prod(one.confidence for one in characters[max(start - 1, 0) : end + 1])
-            text = logical_order("".join(one.text for one in word))
-            words.append(ReadPart(text, confidence, word[0].left_px, word[-1].right_px))
+            left_px, right_px = min(one.left_px for one in word), max(one.right_px for one in word)
+            words.append(ReadPart("".join(one.text for one in word), confidence, left_px, right_px))
         start = end + 1
-    line = "".join(one.text for one in characters)
-    turned = has_right_to_left(line) and runs_right_to_left(line)
-    return tuple(reversed(words) if turned else words)
+    return tuple(words)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from text_recognizer.errors import DataError
 from text_recognizer.images.read import fit_to, read_image
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.calibration import Calibration, right_characters, right_words
-from text_recognizer.models.prediction import Prediction, ReadPart, words_of
+from text_recognizer.models.prediction import Prediction, ReadPart, in_reading_order, words_of
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
+from text_recognizer.reading_order import logical_order
 from text_recognizer.whole_files import sha256_of
 
 DIGIT = Path(__file__).parents[1] / "support" / "digits" / "3.png"
@@ -38,8 +40,19 @@ def test_words_are_what_blanks_part_and_as_sure_as_all_that_makes_them():
 
 
 def test_words_of_a_line_from_right_to_left_come_in_the_order_of_reading():
-    seen = "\u05d3\u05d2 \u05d1\u05d0"  # from its left end
-    assert [word.text for word in words_of(parts(seen))] == ["\u05d0\u05d1", "\u05d2\u05d3"]
+    seen = "(12 \u05d3\u05d2) \u05d1\u0301\u05d0 a b"  # from its left end: brackets turn, marks follow letters
+    characters = in_reading_order(parts(seen))
+    assert "".join(one.text for one in characters) == logical_order(seen) == "a b \u05d0\u05d1\u0301 (\u05d2\u05d3 12)"
+    assert [one.left_px for one in characters[:7]] == [120, 130, 140, 110, 100, 80, 90]
+    words = words_of(characters)
+    assert [word.text for word in words] == logical_order(seen).split()
+    assert [(word.left_px, word.right_px) for word in words[2:4]] == [(80, 110), (40, 70)]
+    assert in_reading_order(parts("a(b")) == parts("a(b")
+
+
+def test_a_character_of_several_letters_stays_one_in_the_order_of_reading():
+    first, second = ReadPart("\u05d3\u05d2", 0.5, 0, 10), ReadPart("\u05d1", 0.75, 10, 20)
+    assert in_reading_order((first, second)) == (second, replace(first, text="\u05d2\u05d3"))
 
 
 def test_what_is_right_in_a_reading_is_found_by_the_fewest_edits():

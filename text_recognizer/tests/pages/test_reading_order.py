@@ -108,6 +108,12 @@ def test_models_read_from_left_to_right_and_say_it_in_logical_order():
         assert [one.text for one in reading.characters] == [*"12 ", *GBA]
         assert all(one.right_px <= other.right_px for one, other in pairwise(reading.characters))
         assert model.texts(outputs, np.array([6])) == [f"{ABG} 12"]
+        given = model.readings(outputs)[0]
+        assert [one.text for one in given.characters] == [*f"{ABG} 12"]
+        assert [(one.text, one.left_px) for one in given.words] == [
+            (ABG, given.characters[2].left_px),
+            ("12", given.characters[4].left_px),
+        ]
 
 
 def test_a_lexicon_sees_words_as_labels_do():
