@@ -74,7 +74,7 @@ class LineList:
 def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
     """The files of a list, with the splits that folders' names give. Raises DataError: there is none, or several."""
     if path.is_file():
-        refuse_compiled([path])
+        refuse_packed([path])
         return [(path, "")]
     if not path.exists():
         raise DataError(f"there is no list of lines {path}.")
@@ -89,8 +89,9 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
     found = [one for one in inside if one.suffix.lower() in _ENDINGS and one.stem.lower() in _STEMS]
     if not found and text_files(path):
         return [(path, "")]
+    if not found:
+        refuse_packed(inside)
     if len(found) != 1:
-        refuse_compiled(inside)
         listed = ", ".join(one.name for one in found) or "none"
         raise DataError(
             f"{path} must hold one list of lines (sample.txt, lines.tsv, lines.csv, lines.json), folders Train and "
@@ -100,8 +101,11 @@ def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
     return [(found[0], "")]
 
 
-def refuse_compiled(files: Iterable[Path]) -> None:
-    """Raises DataError for a data set that kraken compiled: what it was made from can be read, and is often there."""
+def refuse_packed(files: Iterable[Path]) -> None:
+    """Raises DataError for an archive, and for a data set that kraken compiled: what it was made from can be read."""
+    files = list(files)
+    if archive := next((one for one in files if one.suffix.lower() == ".zip"), None):
+        raise DataError(f"{archive} is an archive. Unpack it and give the folder: `unzip ARCHIVE -d FOLDER`.")
     if compiled := next((one for one in files if one.suffix.lower() == ".arrow"), None):
         raise DataError(
             f"{compiled} is a data set compiled by kraken, which cannot be read. Give what `ketos compile` made it "

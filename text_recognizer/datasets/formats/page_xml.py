@@ -15,12 +15,17 @@ from text_recognizer.errors import DataError
 
 Points = tuple[tuple[float, float], ...]
 
+_OF_DOCUMENT = {"mets", "trpDocMetadata"}
 _FAR = 1e9  # outside of any page
 _STRUCTURE_TYPE = re.compile(r"(?:^|\})\s*structure\s*\{(?:[^}]*;)?\s*type\s*:([^;}]*)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _HOCR_LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_caption", "ocr_textfloat"}  # Tesseract has the last three
 _HOCR_PROPERTY = re.compile(r"""([a-z_]+)\s+((?:"[^"]*"|[^";])*)""")
 _HTML_SPACE = re.compile(r"[ \t\r\n\f]+")
+
+
+class OfDocumentError(DataError):
+    """A file is about a document, not about one of its pages."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def read_page(path: Path) -> PageText:
         raise DataError(f"{error} hOCR must be XHTML: `tidy -asxhtml` converts HTML.") from None
     reader = {"alto": _read_alto, "PcGts": _read_page, "html": _read_hocr}.get(root.tag)
     if reader is None:
-        raise DataError(f"its file is neither ALTO nor PAGE XML nor hOCR: {path} begins with <{root.tag}>.")
+        refused = OfDocumentError if root.tag in _OF_DOCUMENT else DataError
+        raise refused(f"its file is neither ALTO nor PAGE XML nor hOCR: {path} begins with <{root.tag}>.")
     return reader(root, path)
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import unquote
 
 from text_recognizer.datasets.base import SplitName
-from text_recognizer.datasets.formats.line_lists import SPLITS, refuse_compiled
-from text_recognizer.datasets.formats.page_xml import PageText, read_page
+from text_recognizer.datasets.formats.line_lists import SPLITS, refuse_packed
+from text_recognizer.datasets.formats.page_xml import OfDocumentError, PageText, read_page
 from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.storage.file_states import files_below, state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
@@ -89,14 +89,14 @@ class AltoFiles:
             DataError: there are none.
         """
         if self.path.is_file():
-            refuse_compiled([self.path])
+            refuse_packed([self.path])
             return [self.path]
         below = files_below(self.path)
         found = [one for one in below if one.suffix.lower() == ".xml"]
         stems = {one.with_suffix("") for one in found}
         found += [one for one in below if one.suffix.lower() == ".hocr" and one.with_suffix("") not in stems]
         if not found:
-            refuse_compiled(below)
+            refuse_packed(below)
             raise DataError(f"{self.path} holds no ALTO or PAGE XML files (*.xml) and no hOCR files (*.hocr).")
         return found
 
@@ -104,10 +104,12 @@ class AltoFiles:
     def pages(self) -> list[ArchivePage]:
         """The pages by name; of a file that cannot be read or has no writer, a page with a problem.
 
+        Files about a whole document, which Transkribus and eScriptorium write beside those of its pages, are left out.
+
         Raises:
             DataError: no line is of the types that are asked for.
         """
-        pages = [self._page(file) for file in self.files]
+        pages = [page for file in self.files if (page := self._page(file))]
         if self.line_types is None:
             return pages
         kinds = {line.kind for page in pages for line in page.text.lines}
@@ -119,10 +121,12 @@ class AltoFiles:
             )
         return [replace(page, text=_with_types(page.text, self.line_types)) for page in pages]
 
-    def _page(self, file: Path) -> ArchivePage:
+    def _page(self, file: Path) -> ArchivePage | None:
         name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
         try:
             text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
+        except OfDocumentError:
+            return None
         except DataError as error:
             text, writer, problem = PageText(), "", reason(error)
         if text.whole_regions and not text.lines and not problem:

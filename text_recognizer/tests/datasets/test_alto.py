@@ -217,6 +217,23 @@ def test_regions_whose_text_is_not_divided_into_lines_are_rejected_by_name(folde
     assert [one.name for one in pages.rejected] == ["whole"]  # it is no example of a blank page
 
 
+def test_files_about_the_document_in_an_export_are_no_pages(folder):
+    for index in range(3):
+        write_page(folder, f"good{index}", alto(image=""), seed=index)
+    (folder / "mets.xml").write_text('<ns3:mets xmlns:ns3="http://www.loc.gov/METS/"/>')
+    (folder / "metadata.xml").write_text("<trpDocMetadata/>")
+    assert str(AltoLinesDataset(str(folder)).outlook()) == "3 pages with 9 lines to convert"
+    assert prepared(folder).rejected == ()
+
+
+@pytest.mark.parametrize("given", ["pages.zip", "."])
+@pytest.mark.parametrize("dataset", [AltoLinesDataset, LineListDataset])
+def test_an_archive_is_to_be_unpacked(folder, dataset, given):
+    (folder / "pages.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"pages.zip is an archive. Unpack it and give the folder"):
+        dataset(str(folder / given)).prepare()
+
+
 def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
     for index in range(3):
         write_page(folder, f"good{index}", alto(image=""), seed=index)
@@ -233,7 +250,7 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
     write_page(folder, "noimage", alto(alto_line(0, box, "gone"), ""))
     (folder / "noimage.png").unlink()
     (folder / "broken.xml").write_text(alto()[:-40])
-    (folder / "mets.xml").write_text("<mets/>")
+    (folder / "tei.xml").write_text("<TEI/>")
     write_page(folder, "turned", alto(alto_line(0, box, "turned"), "", size='WIDTH="120" HEIGHT="200"'))
     dataset = prepared(folder)
     reasons = {one.name: one.reason for one in dataset.rejected}
@@ -245,7 +262,7 @@ def test_whatever_is_wrong_with_a_page_is_rejected_by_name_and_reason(folder):
         "wrong#l3": "it has no outline",
         "wrong#l4": "its polygon has no area",
         "noimage": f"the image file is missing: {folder / 'noimage.jpg'}",
-        "mets": f"its file is neither ALTO nor PAGE XML nor hOCR: {folder / 'mets.xml'} begins with <mets>",
+        "tei": f"its file is neither ALTO nor PAGE XML nor hOCR: {folder / 'tei.xml'} begins with <TEI>",
         "turned#l0": "its image does not fit its page: 200 x 120 pixels, but the file says 120 x 200",
     }
     assert lines_of(dataset)["wrong#l4.6"][0] == "twice l4"
@@ -299,10 +316,10 @@ def test_what_cannot_be_looked_at_yet_has_no_outlook(tmp_path):
 def test_a_file_that_is_no_page_needs_no_writer(folder):
     for index in range(3):
         write_page(folder, f"w{index}", alto(image=""), seed=index)
-    (folder / "mets.xml").write_text("<mets/>")
+    (folder / "tei.xml").write_text("<TEI/>")
     dataset = prepared(folder, writer_pattern=r"w\d")
     assert dataset.sizes() == {"train": 3, "validation": 3, "test": 3}
-    assert [one.name for one in dataset.rejected] == ["mets"]
+    assert [one.name for one in dataset.rejected] == ["tei"]
 
 
 def test_files_called_xml_in_capitals_are_pages_too(folder):
