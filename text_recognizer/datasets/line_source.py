@@ -1,4 +1,4 @@
-"""Where lines come from: what is known of a line before its image is read, and who reads it."""
+"""Sources of lines: what is known of a line before its image is read, and the code that reads it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ class LineSample:
 
     Args:
         name: unique in its dataset.
-        group: what must not be in two splits: a writer, a page; "" where it is unknown.
-        split: where the files put it; "" leaves it to the dataset.
-        problem: why the line cannot be used, where that is known already.
-        noun: "page", "region" or "shard" where it stands for all lines of one that cannot be read.
+        group: a writer or page, which must not be in two splits; "" if unknown.
+        split: split given by the files; "" leaves it to the dataset.
+        problem: why the line cannot be used, if already known.
+        noun: "page", "region" or "shard" if it stands for all lines of an unreadable one.
     """
 
     name: str
@@ -41,13 +41,13 @@ class LineSample:
 
 @dataclass(frozen=True)
 class LineSource(ABC):
-    """Lines whose images come from one place: a file, a page. It is pickled and read in another process."""
+    """Lines whose images come from one source: a file, a page. It is pickled and read in another process."""
 
     samples: Sequence[LineSample]
 
     is_page: ClassVar[bool] = False
-    is_finished: ClassVar[bool] = False  # whether images come in the form in which they are stored
+    is_finished: ClassVar[bool] = False  # whether images are already in the stored form
 
     @abstractmethod
     def read(self, position: int) -> Grey:
-        """The image (H, W) of a sample. Raises DataError, UnfitImageError: why there is none."""
+        """The image (H, W) of a sample. Raises DataError, UnfitImageError: there is none."""

@@ -1,10 +1,10 @@
 """Lists of line images with their texts: sample.txt, tables with a header, JSON.
 
-sample.txt            `pic/7/14_0.jpg the text`, a line each; a blank or a tab ends the file name
+sample.txt            `pic/7/14_0.jpg the text`, one per line; a blank or a tab ends the file name
 .tsv, .csv            a header with columns like file (or id), text, split, writer, page
-.json, .jsonl         objects with the same keys, in a list or one a line
-a folder              with one of these, or with folders Train, Validation, Test that have a sample.txt each
-.gt.txt               a text file for each image, as kraken, Calamari and Tesseract have them: 1.gt.txt beside 1.png
+.json, .jsonl         objects with the same keys, in a list or one per line
+a folder              with one of these, or with folders Train, Validation, Test with a sample.txt each
+.gt.txt               a text file for each image, as used by kraken, Calamari and Tesseract: 1.gt.txt beside 1.png
 """
 
 import codecs
@@ -32,7 +32,7 @@ SPLITS: dict[str, SplitName] = {
     **dict.fromkeys(("test", "testing", "te", "eval"), "test"),
 }
 ENCODING_ADVICE = "Set dataset_args.encoding to what it is, for example 'gb18030', 'latin-1' or 'utf-16'."
-# Codecs of Python that are no encodings of text files; one takes quadratic time.
+# Python codecs that are not encodings of text files; one takes quadratic time.
 _NO_TEXT_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 PAIR_ENDING = ".gt.txt"
 _ENDINGS = (".json", ".jsonl", ".tsv", ".csv", ".txt")
@@ -45,8 +45,8 @@ class ListedLine:
     """One entry of a list.
 
     Args:
-        file: as the list writes it.
-        split: where the list puts it, "" for nowhere.
+        file: file name as in the list.
+        split: split given by the list, "" if none.
         about: all other columns: writer, page, …
         problem: why the entry cannot be used.
     """
@@ -60,19 +60,19 @@ class ListedLine:
 
 @dataclass(frozen=True)
 class LineList:
-    """A list and the folder that its files are relative to."""
+    """A list and the base folder of its files."""
 
     path: Path
     lines: tuple[ListedLine, ...]
 
     @property
     def columns(self) -> list[str]:
-        """What the entries say beyond file, text and split."""
+        """The columns besides file, text and split."""
         return list(dict.fromkeys(key for line in self.lines for key in line.about))
 
 
 def find_lists(path: Path) -> list[tuple[Path, SplitName | str]]:
-    """The files of a list, with the splits that folders' names give. Raises DataError: there is none, or several."""
+    """The list files, with the splits given by folder names. Raises DataError: there is none, or several."""
     if path.is_file():
         refuse_packed([path])
         return [(path, "")]
@@ -114,15 +114,15 @@ def refuse_packed(files: Iterable[Path]) -> None:
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The files in a folder, and below, that hold the text of one image each."""
+    """The files in and below a folder that contain the text of one image each."""
     return [file for file in files_below(folder) if file.name.endswith(PAIR_ENDING)]
 
 
 def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
-    """The entries of one list. Raises DataError: not readable, of another encoding, without files or texts.
+    """The entries of one list. Raises DataError: unreadable, of another encoding, without files or texts.
 
     Args:
-        path: of a folder, its text files are the list.
+        path: the list; for a folder, its text files are the list.
     """
     if path.is_dir():
         return LineList(
@@ -130,7 +130,7 @@ def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
         )
     text = read_text(path, encoding, ENCODING_ADVICE)
     ending = path.suffix.lower()
-    # Not splitlines: texts may hold the other separators of Unicode.
+    # Not splitlines: texts may contain other Unicode separators.
     rows = [row for row in re.split(r"\r\n|\n|\r", text) if row.strip()]
     if ending in (".json", ".jsonl"):
         lines: Iterable[ListedLine] = _from_json(text, rows, path)
@@ -145,10 +145,10 @@ def read_line_list(path: Path, encoding: str = "utf-8") -> LineList:
 
 
 def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to UTF-8.") -> str:
-    """A text file; a byte order mark is left out. Raises DataError: it cannot be read, or is of another encoding.
+    """Reads a text file without its byte order mark. Raises DataError: it cannot be read, or is of another encoding.
 
     Args:
-        advice: what to do about a file of another encoding, for messages.
+        advice: what to do about another encoding, for messages.
     """
     with system_errors(f"read {path}"):
         content = path.read_bytes()
@@ -166,7 +166,7 @@ def read_text(path: Path, encoding: str = "utf-8", advice: str = "Convert it to 
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds. Raises DataError: it cannot be read, or is no JSON."""
+    """Parses a JSON file. Raises DataError: it cannot be read, or is not JSON."""
     return _parsed(read_text(path), str(path))
 
 
@@ -182,7 +182,7 @@ def _from_text_file(file: Path, folder: Path, encoding: str) -> ListedLine:
 
 def _csv_rows(text: str, path: Path) -> list[list[str]]:
     first, _, _ = text.partition("\n")
-    # Spreadsheets write semicolons where the comma is the decimal mark.
+    # Spreadsheets write semicolons if the comma is the decimal mark.
     delimiter = ";" if ";" in first and "," not in first else ","
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
@@ -195,11 +195,11 @@ def _csv_rows(text: str, path: Path) -> list[list[str]]:
 
 
 def _from_sample_row(row: str, by_tab: bool) -> ListedLine:
-    """File and text of a row, parted where the file name ends.
+    """File and text of a row, split at the end of the file name.
 
-    Names and texts may hold blanks, and texts tabs. So a tab ends the name if an image's ending stands right before
-    it; otherwise the name ends with the first such ending. Names without an ending stop at the tab where all rows of
-    the list have one, otherwise at the first blank.
+    Names and texts may contain blanks, and texts tabs. So a tab ends the name if an image's ending is right before it;
+    otherwise the name ends with the first such ending. Names without an ending stop at the tab if all rows of the list
+    have one, otherwise at the first blank.
 
     Args:
         by_tab: whether every row of the list has a tab.
@@ -221,7 +221,7 @@ def _from_table(rows: Sequence[Sequence[str]], path: Path) -> Iterator[ListedLin
     if not rows:
         return
     has_header = _is_header(rows[0])
-    # Only a header has no file where the row below it has one.
+    # Only a header has no file if the row below it has one.
     is_unknown = not _names_picture(rows[0]) and any(map(_names_picture, rows[1:2]))
     if not has_header and (len(rows[0]) != 2 or is_unknown):
         raise DataError(

@@ -1,4 +1,4 @@
-"""How much a packed file may unpack to: real data packs a few times, a thousand times is an attack or a mistake."""
+"""Limits on decompression: real data has a ratio of a few, a ratio of a thousand is an attack or a mistake."""
 
 from text_recognizer.errors import DataError
 
@@ -7,12 +7,12 @@ MOST_TIMES = 32
 
 
 def most_unpacked_bytes(packed_bytes: int, times: int = MOST_TIMES) -> int:
-    """What may come out of so many bytes."""
+    """The most bytes that so many compressed bytes may unpack to."""
     return max(_ALWAYS_BYTES, times * packed_bytes)
 
 
 def check_unpacked(name: str, unpacked_bytes: int, packed_bytes: int, times: int = MOST_TIMES) -> None:
-    """Refuses a size that a file announces before it is allocated. Raises DataError: more than so many times."""
+    """Checks a size announced by a file before it is allocated. Raises DataError: the ratio is too large."""
     if unpacked_bytes > most_unpacked_bytes(packed_bytes, times):
         raise DataError(
             f"{name} unpacks to {unpacked_bytes:,} bytes, more than {times} times the {packed_bytes:,} on the disk: "

@@ -1,4 +1,4 @@
-"""ALTO, PAGE XML and hOCR, the formats in which transcribed pages are exchanged: where each line is and what it says.
+"""ALTO, PAGE XML and hOCR, the exchange formats of transcribed pages: the position and text of each line.
 
 Sources: "ALTO" 2 to 4 (Library of Congress); "PAGE" 2010 to 2019 (PRImA, University of Salford); "hOCR" 1.2 (Breuel).
 """
@@ -35,8 +35,8 @@ class PageLine:
     Args:
         name: its ID, made unique in the page.
         outline: corners in the page's units: a polygon, or the four of a box; empty when the file has none.
-        kind: what the file calls it: DefaultLine, heading, …
-        baseline: in the page's units; empty when the file has none.
+        kind: its type in the file: DefaultLine, heading, …
+        baseline: in the page's units; empty if the file has none.
     """
 
     name: str
@@ -51,8 +51,8 @@ class PageText:
     """A transcribed page.
 
     Args:
-        image: the name of the image file, as the XML has it; may be empty.
-        width, height: of the page in the units of the outlines; 0 where the file says nothing: then they are pixels.
+        image: the name of the image file, as in the XML; may be empty.
+        width, height: size of the page in the units of the outlines; 0 if not given: then the units are pixels.
         whole_regions: the IDs of regions whose text is not divided into lines.
         format: "alto", "page" or "hocr"; "" of what is no file of these.
     """
@@ -69,8 +69,8 @@ def read_page(path: Path) -> PageText:
     """The page of an ALTO, PAGE XML or hOCR file.
 
     Raises:
-        DataError: it is damaged or none of the three, has no page or several, or measures lines in millimetres or
-            inches on a page without a size. The message is about what the file describes.
+        DataError: it is damaged or in none of the three formats, has no page or several, or measures lines in
+            millimetres or inches on a page without a size. The message names what the file describes.
     """
     try:
         root = read_xml(path)
@@ -86,7 +86,7 @@ def read_page(path: Path) -> PageText:
 
 
 def _only_page(pages: list[Element], path: Path, kind: str) -> Element:
-    """The page of a file. ALTO and PAGE name one image only: where the lines of a second page are is unknown."""
+    """The page of a file. ALTO and PAGE name only one image, so the lines of a second page have none."""
     if len(pages) > 1:
         raise DataError(
             f"its {kind} file holds {len(pages)} pages but can name only one image: {path}. Write a file for each page."
@@ -106,7 +106,7 @@ def _read_alto(root: Element, path: Path) -> PageText:
         parts = [one for one in line.iter() if one.tag in ("String", "SP")]
         strings = [place for place, one in enumerate(parts) if one.tag == "String"]
         between = parts[strings[0] : strings[-1]] if strings else []
-        gap = "" if any(one.tag == "SP" for one in between) else " "  # files of single words may leave out the spaces
+        gap = "" if any(one.tag == "SP" for one in between) else " "  # files of single words may omit the spaces
         text = gap.join(" " if one.tag == "SP" else one.get("CONTENT", "") for one in parts).strip()
         text += "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))  # stands for itself
         baseline = _points(line.get("BASELINE", ""))  # before ALTO 4.2 a single number, the height of the row
@@ -114,7 +114,7 @@ def _read_alto(root: Element, path: Path) -> PageText:
     width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
     unit = next((one.text or "" for one in root.iter("MeasurementUnit")), "").strip()
     if lines and not width and not height and unit.lower() not in ("pixel", ""):
-        # The resolution that an image states is often not the one it was scanned at.
+        # The resolution in an image's metadata is often not the one of the scan.
         raise DataError(
             f"its outlines are in the unit '{unit}' but its page has no size: {path}. Give <Page> its WIDTH and "
             f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
@@ -224,7 +224,7 @@ def _number(text: str | None) -> float:
 
 
 def _bounded(number: str | float) -> float:
-    """A finite number, whatever was written: infinity breaks arithmetic."""
+    """A finite number for any input: infinity breaks arithmetic."""
     return min(max(float(number), -_FAR), _FAR)
 
 

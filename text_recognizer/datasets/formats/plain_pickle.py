@@ -1,6 +1,6 @@
-"""Pickles of {text: number}: nothing in a file can import or call anything, since no such opcode is known.
+"""Safe reading of pickles of {text: number}: no opcode that imports or calls anything is supported.
 
-Recognisers of the TensorFlow 1 years keep their classes in such files. Texts of Python 2 are bytes in UTF-8.
+Recognisers from the TensorFlow 1 years store their classes in such files. Strings of Python 2 are bytes in UTF-8.
 """
 
 import io
@@ -19,7 +19,7 @@ _BYTES = (pickle.STRING, pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.BINBYT
 _NUMBERS = (pickle.INT, pickle.LONG, pickle.BININT, pickle.BININT1, pickle.BININT2, pickle.LONG1)
 
 
-class _PlainUnpickler(pickle._Unpickler):  # the one in C knows all opcodes, and fills the memory with a memo's gaps
+class _PlainUnpickler(pickle._Unpickler):  # the C version knows all opcodes, and fills the memory with gaps of a memo
     dispatch = {  # noqa: RUF012 - as in its base
         code[0]: pickle._Unpickler.dispatch[code[0]]
         for code in (*_STRUCTURE, *_DICTIONARIES, *_MEMO, *_TEXTS, *_BYTES, *_NUMBERS)
@@ -27,7 +27,7 @@ class _PlainUnpickler(pickle._Unpickler):  # the one in C knows all opcodes, and
 
 
 def read_pickled_ids(path: Path) -> dict[str, int]:
-    """The numbers of texts. Raises DataError: it cannot be read, holds something else, or is larger than 64 MB."""
+    """The numbers of texts. Raises DataError: it cannot be read, has other content, or is larger than 64 MB."""
     with system_errors(f"read {path}"), open(path, "rb") as file:
         content = file.read(MOST_BYTES + 1)
     try:
@@ -40,7 +40,7 @@ def read_pickled_ids(path: Path) -> dict[str, int]:
         if not all(isinstance(key, str) and isinstance(number, int) for key, number in ids.items()):
             raise ValueError("an entry is not a text with a whole number")
         return ids
-    except Exception as error:  # noqa: BLE001 - a damaged pickle ends in errors of a dozen kinds
+    except Exception as error:  # noqa: BLE001 - a damaged pickle raises errors of a dozen kinds
         reason = "an unknown opcode or entry" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise DataError(
             f"{path} is not a pickled dictionary of texts and whole numbers: {reason}. Anything else is not read, "

@@ -1,6 +1,6 @@
-"""Strokes of characters as "Make Me a Hanzi" has them: an object a line, with "character" and "medians".
+"""Strokes of characters in the format of "Make Me a Hanzi": one object per line, with "character" and "medians".
 
-A median is the middle line of a stroke, from where it begins, as [x, y] in a square of 1024 units whose top is y = 900.
+A median is the centre line of a stroke from its start, as [x, y] in a square of 1024 units whose top is y = 900.
 """
 
 import json
@@ -20,9 +20,9 @@ _MOST_BYTES = 1 << 20  # of a line
 
 
 def read_strokes(path: Path) -> dict[str, list[Points]]:
-    """The strokes of every character, in the order in which they are written.
+    """The strokes of every character, in writing order.
 
-    Raises DataError: there is no such file; a line is no such object, named with its number.
+    Raises DataError: there is no such file; a line is not such an object (with its number).
     """
     found: dict[str, list[Points]] = {}
     number = 0

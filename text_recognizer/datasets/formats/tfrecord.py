@@ -13,21 +13,21 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BYTES = 1 << 30  # of one record; protocol buffers end at twice that
+MOST_BYTES = 1 << 30  # per record; protocol buffers are limited to twice that
 _LENGTH = struct.Struct("<Q")
 _CRC = struct.Struct("<I")
 _HEAD_BYTES, _TAIL_BYTES = _LENGTH.size + _CRC.size, _CRC.size
 
 
 class Frame(NamedTuple):
-    """Where a record stands in its file, in bytes: its frame begins at offset, its data 12 later, size long."""
+    """The position of a record in its file, in bytes: its frame begins at offset, its data of `size` 12 bytes later."""
 
     offset: int
     size: int
 
 
 class Damage(NamedTuple):
-    """Bytes of a file that are no record."""
+    """Bytes of a file that are not a record."""
 
     offset: int
     size: int
@@ -40,9 +40,9 @@ def write_record(file: BinaryIO, data: bytes) -> None:
 
 
 def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
-    """The records of a file in their order, by their lengths; their data is not read.
+    """The records of a file in order, found by their lengths; their data is not read.
 
-    Behind a length that is damaged, nothing tells where the next record is: what follows is one damage.
+    After a damaged length, the next record cannot be found: the rest is one damage.
 
     Args:
         content: (n,) all bytes of the file.
@@ -60,7 +60,7 @@ def find_frames(content: NDArray[np.uint8]) -> Iterator[Frame | Damage]:
 
 
 def data_of(content: NDArray[np.uint8], frame: Frame) -> bytes:
-    """The data of a record. Raises ValueError: it does not agree with its checksum."""
+    """The data of a record. Raises ValueError: its checksum is wrong."""
     begin, end = frame.offset + _HEAD_BYTES, frame.offset + _HEAD_BYTES + frame.size
     data = content[begin:end].tobytes()
     if end + _TAIL_BYTES > len(content):
@@ -76,7 +76,7 @@ def _masked_crc(data: bytes) -> int:
 
 
 def _length_at(view: memoryview, at: int) -> int | None:
-    """The length that a frame announces, if its checksum is right."""
+    """The length in a frame's header, if its checksum is right."""
     length = bytes(view[at : at + _LENGTH.size])
     if at + _HEAD_BYTES > len(view) or _CRC.unpack_from(view, at + _LENGTH.size)[0] != _masked_crc(length):
         return None
@@ -91,7 +91,7 @@ def _size_at(view: memoryview, at: int) -> int | None:
 
 Feature = Sequence[bytes] | Sequence[float] | Sequence[int]
 
-# The published messages (tensorflow/core/example) under a name of their own: TensorFlow registers its own ones.
+# The published messages (tensorflow/core/example) under another name: TensorFlow registers its own.
 _MESSAGES = """
 name: "text_recognizer/example.proto" package: "text_recognizer" syntax: "proto3"
 message_type { name: "BytesList" field { name: "value" number: 1 type: TYPE_BYTES label: LABEL_REPEATED } }
@@ -124,7 +124,7 @@ _KINDS = {bytes: "bytes_list", float: "float_list", int: "int64_list"}
 
 
 def encode_example(features: Mapping[str, Feature]) -> bytes:
-    """A serialised Example, always the same for the same features; an empty list is a feature without a kind."""
+    """A serialised Example, deterministic; an empty list is a feature without a kind."""
     example = _example_class()()
     entries = example.features.feature
     for key, values in features.items():
@@ -135,7 +135,7 @@ def encode_example(features: Mapping[str, Feature]) -> bytes:
 
 
 def decode_example(data: bytes, keys: Collection[str] | None = None) -> dict[str, list[Any]]:
-    """The features of a serialised Example, all or those of some keys. Raises ValueError: it is none."""
+    """The features of a serialised Example, all or those of some keys. Raises ValueError: it is not an Example."""
     from google.protobuf.message import DecodeError
 
     try:

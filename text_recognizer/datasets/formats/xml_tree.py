@@ -1,4 +1,4 @@
-"""XML files as trees, without what makes foreign XML dangerous."""
+"""Parses XML files into trees, without the dangerous features of XML."""
 
 from html.entities import html5
 from pathlib import Path
@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from text_recognizer.errors import DataError, reason
 
-_MOST_NESTED = 32  # twice what ALTO, PAGE and IAM have; what is nested is read once for each level
+_MOST_NESTED = 32  # twice the depth of ALTO, PAGE and IAM; nested elements are read once per level
 
 
 class _RefusedError(Exception):
@@ -16,9 +16,9 @@ class _RefusedError(Exception):
 
 
 def read_xml(path: Path) -> Element:
-    """The root element, names without namespaces. Raises DataError: about what the file describes.
+    """The root element, with names without namespaces. Raises DataError: about what the file describes.
 
-    Entities that a file declares itself and deep nesting are refused; nothing outside the file is ever read.
+    Entity declarations and deep nesting are refused; nothing outside the file is ever read.
     """
     builder = TreeBuilder()
     parser = expat.ParserCreate(namespace_separator="}")

@@ -1,6 +1,6 @@
-"""The arguments that datasets of text lines share: fields that their constructors inherit, each with its own defaults.
+"""The arguments shared by datasets of text lines: fields that their constructors inherit, each with its own defaults.
 
-A dataset that fixes one of them has it as `field(default=…, init=False)`.
+A dataset that fixes an argument declares it as `field(default=…, init=False)`.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ UNKNOWN_RULES = ("error", "drop", "reject", "add")
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LineArgs:
-    """The arguments that datasets of lines share.
+    """The arguments shared by datasets of lines.
 
     Args:
         height: height of every line in pixels. Lines keep their aspect ratio.
@@ -35,10 +35,10 @@ class LineArgs:
             None takes the characters that occur in the texts.
         normalization: Unicode form of the texts: NFC, NFD, NFKC, NFKD or none.
         unknown_characters: how characters outside the charset are treated: "error", "drop" them, "reject" the line,
-            "add" them to the charset after those that it has, or one character that replaces them. The text that a
-            reading is compared with keeps them: what cannot be written counts as an error.
+            "add" them to the end of the charset, or one character that replaces them. The text that a reading is
+            compared with keeps them: a character that cannot be written counts as an error.
         max_length: maximum length in characters of the charset; longer lines are rejected.
-        validation_fraction: share of the training lines held out, whole writers or pages, where the files have no
+        validation_fraction: share of the training lines held out, whole writers or pages, if the files have no
             validation split.
         test_fraction: the same for the test split.
         subsample_fraction: keep this share of the lines of every split, chosen at random.

@@ -1,4 +1,4 @@
-"""What the datasets of text lines share: conversion into a store, charset and labels, splits, batches."""
+"""Base of the datasets of text lines: conversion into a store, charset and labels, splits, batches."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ from text_recognizer.images.line_form import LineForm
 from text_recognizer.reading_order import has_right_to_left, visual_order
 from text_recognizer.wording import did_you_mean, received
 
-# What labels and splits depend on, besides what the pool holds.
+# Arguments that labels and splits depend on, besides the content of the pool.
 _DERIVED_BY = (
     "normalization",
     "unknown_characters",
@@ -41,16 +41,16 @@ _DERIVED_BY = (
     "subsample_fraction",
 )
 _MOST_SCANS = 64
-_scans: dict[str, tuple[Charset, int]] = {}  # checking a sweep asks for the same charset at every point
+_scans: dict[str, tuple[Charset, int]] = {}  # cache: checking a sweep needs the same charset for every point
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LineDataset(LineArgs, StoredDataset):
     """A dataset of text lines. Raises SpecError: unknown_characters is neither a rule nor one character.
 
-    Texts are in logical order, as they are read; labels in the order of the characters on the line, from its left end.
-    The two differ where a text has right-to-left characters: a label of Hebrew begins with the last letter. Models turn
-    their readings back; see text_recognizer.reading_order.
+    Texts are in logical order, as they are read; labels are in visual order, from the left end of the line. The two
+    differ if a text has right-to-left characters: a label of Hebrew begins with the last letter. Models convert their
+    readings back; see text_recognizer.reading_order.
     """
 
     noun = "line"
@@ -69,17 +69,17 @@ class LineDataset(LineArgs, StoredDataset):
         """All lines, always in the same order, without their images. Raises DataError: a file is damaged."""
 
     def given_splits(self, pool: LinePool) -> NDArray[np.int8]:
-        """(N,) the split that the files put each line into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
+        """(N,) the split given by the files for each line: a position in SPLIT_NAMES, -1 for none, UNUSED."""
         return pool.splits
 
     @property
     def split_key(self) -> dict[str, Any]:
-        """What `given_splits` depends on, apart from the stored lines."""
+        """What `given_splits` depends on, besides the stored lines."""
         return {}
 
     @property
     def form(self) -> LineForm:
-        """What images are made into."""
+        """The form to which images are converted."""
         return LineForm(self.height, self.width or self.max_width, self.ink, self.source_ink, self.preprocessing)
 
     @cached_property
@@ -97,7 +97,7 @@ class LineDataset(LineArgs, StoredDataset):
         )
 
     def scan(self) -> tuple[Charset, int]:
-        """The charset and the most characters of a line, read off the texts; the same before and after `prepare`."""
+        """The charset and the maximum length of a line, from the texts; the same before and after `prepare`."""
         args = [self.charset, self.normalization, self.unknown_characters]
         key = json.dumps([self.name, self.texts_key, args], sort_keys=True)
         if key not in _scans:
@@ -108,7 +108,7 @@ class LineDataset(LineArgs, StoredDataset):
 
     @property
     def texts_key(self) -> dict[str, Any]:
-        """What the texts depend on; cheaper than `depends_on` where the images are many files."""
+        """What the texts depend on; cheaper than `depends_on` if the images are many files."""
         return self.depends_on()
 
     @cached_property
@@ -162,7 +162,7 @@ class LineDataset(LineArgs, StoredDataset):
 
     @cached_property
     def derived(self) -> Mapping[str, NDArray[Any]]:
-        """What depends on charset and splits: members of each split, labels, lines rejected for their text."""
+        """Arrays that depend on charset and splits: members of each split, labels, lines rejected for their text."""
         charset, given = self.data_spec.charset, self.given_splits(self.pool)
         return self.derived_arrays(self._derived_key, lambda: derive(self.pool, given, charset, self, self.label))
 
@@ -200,7 +200,7 @@ class LineDataset(LineArgs, StoredDataset):
         return charset, int(np.diff(offsets).max(initial=1))
 
     def _all_texts(self) -> list[str]:
-        """The texts of all lines whose images are looked for, whether or not they turn out to be damaged."""
+        """The texts of all lines whose images will be read, whether or not they turn out to be damaged."""
         if not self.is_prepared():
             return [sample.text for source in self.sources() for sample in source.samples if not sample.problem]
         return [*self.pool.texts, *(one.text for one in self.pool.rejected)]

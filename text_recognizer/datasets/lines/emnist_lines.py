@@ -1,4 +1,4 @@
-"""Lines of handwriting put together from single handwritten characters."""
+"""Lines composed of single handwritten characters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ LINES_A_CHUNK = 256
 Overlap = Annotated[float, Ge(0), Le(0.9)]
 Count = Annotated[int, Ge(1), Le(10_000_000)]
 
-_DRAWN_VARIANTS = 24  # of each character without handwritten examples, in each split
+_DRAWN_VARIANTS = 24  # rendered variants of each character without handwritten examples, in each split
 
 
 class EmnistLinesDataset(LineDataset):
@@ -51,7 +51,7 @@ class EmnistLinesDataset(LineDataset):
         subsample_fraction: keep this share of the lines of every split, chosen at random.
     """
 
-    processes = 1  # faster than handing the glyphs to others
+    processes = 1  # faster than sending the glyphs to other processes
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class EmnistLinesDataset(LineDataset):
         self.seed = seed
 
     def fetch(self) -> None:
-        self._words()  # a mistake in the file of texts shows before anything is fetched
+        self._words()  # reports a mistake in the file of texts before anything is downloaded
         self.glyphs.prepare()
 
     def scan(self) -> tuple[Charset, int]:
@@ -98,7 +98,7 @@ class EmnistLinesDataset(LineDataset):
         characters = self.scan()[0].characters
         return {
             "glyphs": self.glyphs.depends_on(),
-            # Joined, characters of several code points could be mistaken for others.
+            # If joined, characters of several code points would be ambiguous.
             "characters": "".join(characters) if max(map(len, characters), default=1) == 1 else list(characters),
             "max_length": self.max_length,
             "overlaps": self.overlaps,
@@ -120,7 +120,7 @@ class EmnistLinesDataset(LineDataset):
                 yield _Chunk(samples[start : start + LINES_A_CHUNK], glyphs, self.overlaps, random)
 
     def _words(self) -> dict[SplitName, list[str]] | None:
-        """The words of the text file, eight tenths for training, one each for validation and test."""
+        """The words of the text file: eight tenths for training, one tenth each for validation and test."""
         if self.texts is None:
             return None
         words = words_of(self.texts)
@@ -132,7 +132,7 @@ class EmnistLinesDataset(LineDataset):
 
 @dataclass(frozen=True)
 class _Chunk(LineSource):
-    """Some lines of a split. Its lines are drawn in order: the generator of random numbers is that of the split."""
+    """Some lines of a split, drawn in order with the split's random generator."""
 
     glyphs: "_GlyphCase"
     overlaps: tuple[float, float]
@@ -146,7 +146,7 @@ class _Chunk(LineSource):
 
 
 class _GlyphCase:
-    """The glyphs of a split by character, or drawn. Raises DataError: a character has no examples and no glyph."""
+    """The glyphs of a split by character, or rendered ones. Raises DataError: a character has neither."""
 
     def __init__(self, dataset: EmnistDataset, split: SplitName, charset: Charset, random: np.random.Generator) -> None:
         characters = charset.characters
@@ -180,7 +180,7 @@ class _GlyphCase:
 
 
 def joined_glyphs(glyphs: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
-    """Glyphs (N, H, W) in a line, one every `step` pixels; where they overlap, their ink adds up to at most 255."""
+    """Glyphs (N, H, W) in a line, one every `step` pixels; overlapping ink adds up to at most 255."""
     count, height, width = glyphs.shape
     line = np.zeros((height, (count - 1) * step + width), np.uint8)
     for index, glyph in enumerate(glyphs):
@@ -190,7 +190,7 @@ def joined_glyphs(glyphs: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
 
 
 def drawn_variants(character: str, random: np.random.Generator) -> NDArray[np.uint8]:
-    """(variants, 28, 28) images of a character in a font, each of another size, place, tilt and thickness."""
+    """(variants, 28, 28) images of a character in a font, with different size, position, rotation and thickness."""
     from PIL import Image, ImageFilter
 
     variants = []
@@ -198,7 +198,7 @@ def drawn_variants(character: str, random: np.random.Generator) -> NDArray[np.ui
         face = font(DEFAULT_FONT, int(random.integers(20, 29)))
         drawn = Image.fromarray(face.draw(character))
         canvas = Image.new("L", (SIDE, SIDE))
-        # EMNIST's letters stand on a baseline about six pixels above the lower edge.
+        # The baseline of EMNIST's letters is about six pixels above the lower edge.
         left = (SIDE - drawn.width) // 2 + int(random.integers(-2, 3))
         canvas.paste(drawn, (left, 22 - face.ascent + int(random.integers(-1, 2))))
         turned = canvas.rotate(random.uniform(-12, 12), Image.Resampling.BILINEAR)

@@ -80,7 +80,7 @@ class _Chunk(LineSource):
 
     @cached_property
     def _pictures(self) -> list[Grey]:
-        """All images; none if one is damaged: then each is read by itself, so that only that one is lost."""
+        """All images; none if one is damaged: then each is read separately, so that only that one is lost."""
         with suppress(DataError):
             return read_pictures(self.path, self.part, self.first, self.first + len(self.samples))
         return []

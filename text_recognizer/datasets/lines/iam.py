@@ -206,7 +206,7 @@ class IamDataset(LineDataset):
 
     @cached_property
     def _writers(self) -> dict[str, str]:
-        """The writer of each form; empty where no file says."""
+        """The writer of each form; empty if no file has them."""
         if self.texts == "ascii" and (path := self.files.find("forms.txt")):
             return read_forms_txt(path)
         return {name: form.writer for name, form in self._forms.items()}

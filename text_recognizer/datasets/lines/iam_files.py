@@ -1,4 +1,4 @@
-"""Where the files of IAM are: unpacked as they were published, or still in their archives."""
+"""Finds the files of IAM: unpacked as published, or still in their archives."""
 
 import hashlib
 import os
@@ -38,10 +38,10 @@ _IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif")
 
 
 class IamLayout(NamedTuple):
-    """What a folder has, and so what is read where nothing else is asked for.
+    """The files that a folder has, which determine the defaults.
 
     IAM itself has lines.txt, an image for each line and lists of its splits; the archive of the Full Stack Deep
-    Learning recogniser XML files and JPEG pages at half size alone.
+    Learning recogniser has only XML files and JPEG pages at half size.
     """
 
     texts: TextsOf
@@ -50,11 +50,11 @@ class IamLayout(NamedTuple):
 
 
 class IamFiles:
-    """The files below a folder, found by their names whatever the folders in between.
+    """The files below a folder, found by name at any depth.
 
     Args:
-        root: None is the folder of `table` in the data folder, whose files the registry says how to get.
-        table: of the registry; None is iam, or iamdb where only that was fetched.
+        root: None is the folder of `table` in the data folder, whose files the registry describes.
+        table: table of the registry; None is iam, or iamdb if only that was downloaded.
     """
 
     def __init__(self, root: Path | None = None, table: str | None = None) -> None:
@@ -64,11 +64,11 @@ class IamFiles:
         self.root = root or raw / (table or usual)
 
     def fetch(self) -> None:
-        """Fetches what the registry has where nothing is there, and unpacks each archive into a folder of its name.
+        """Downloads the registered files if there are none, and unpacks each archive into a folder of its name.
 
         Raises:
-            DataError: there is nothing to read, with how to get it; an archive is another one than the registry says,
-                or damaged; the disk is full.
+            DataError: there is nothing to read (with how to get it); an archive differs from the registry, or is
+                damaged; the disk is full.
         """
         packed = [path for path in self.root.glob("*") if is_archive(path) and not _folder_of(path).exists()]
         if packed or not self._has_texts:
@@ -79,13 +79,13 @@ class IamFiles:
             raise DataError(self.how_to_get())
 
     def fetch_lists(self) -> None:
-        """Fetches the lists of IAM's own splits, for which no registration is needed, where there are none."""
+        """Downloads the lists of IAM's own splits, which need no registration, if there are none."""
         if not any(self.find(name) for name in TASK_LISTS):
             self._fetch(lambda name: name == f"{TASK}.zip")
             self._unpack()
 
     def _fetch(self, is_wanted: Callable[[str], bool]) -> None:
-        """Fetches files of the table, or checks those that are there; a registry may have no table of this name."""
+        """Downloads files of the table, or verifies existing ones; a registry may have no table of this name."""
         if self.table is not None and (table := load_registry().get(self.table)):
             fetch(replace(table, files=tuple(file for file in table.files if is_wanted(file.filename))))
 
@@ -129,7 +129,7 @@ class IamFiles:
         return next(iter(self._paths.get(name, ())), None)
 
     def image(self, name: str) -> Path:
-        """The image of a line or form; where it should be when there is none."""
+        """The path of the image of a line or form; the expected path if there is none."""
         parts = name.split("-")
         folder = self.root / "lines" / parts[0] / "-".join(parts[:2]) if len(parts) > 2 else self.root / "forms"
         endings = (one for ending in _IMAGE_ENDINGS for one in (ending, ending.upper()))
@@ -148,7 +148,7 @@ class IamFiles:
         return [paths[0] for name, paths in sorted(self._paths.items()) if name.endswith(".xml")]
 
     def require_writers(self) -> None:
-        """Checks that there is a split "writers". Raises DataError: no file is there that says who wrote a form."""
+        """Checks that split "writers" is possible. Raises DataError: no file has the writers of forms."""
         if not self.find("forms.txt") and not self.form_files:
             raise DataError(
                 f"split 'writers' needs to know who wrote what, but {self.root} has neither forms.txt (of ascii.tgz) "
@@ -158,8 +158,7 @@ class IamFiles:
     def split_lists(self, split: IamSplit) -> dict[SplitName, list[Path]]:
         """The lists that make up a split; none for "writers". Raises DataError: one is missing, or several differ.
 
-        Those of the Aachen split are in a folder that is called so, those of the others in no such folder: some have
-        the same names.
+        The lists of the Aachen split are in a folder called so, those of the others are not: some have the same names.
         """
         if split == "writers":
             return {}
@@ -176,7 +175,7 @@ class IamFiles:
 
     @property
     def state(self) -> dict[str, str]:
-        """Changes when the texts do, or when images come or go."""
+        """Changes if the texts change, or if images are added or removed."""
         texts = [path for name in ("lines.txt", "forms.txt") if (path := self.find(name))]
         return {
             "root": str(self.root.absolute()),
@@ -210,7 +209,7 @@ class IamFiles:
         return bool("lines.txt" in self._paths or self.form_files)
 
     def _is_in(self, folder: str, path: Path) -> bool:
-        """Whether a folder above a file has this name or one that holds it."""
+        """Whether a parent folder of a file has a name that contains this one."""
         return folder.lower() in path.parent.relative_to(self.root).as_posix().lower()
 
     @cached_property
@@ -225,7 +224,7 @@ class IamFiles:
 
 
 def refuse_unknown_writers(label: str, noun: str, unknown: Sequence[str], files: str) -> None:
-    """Checks the writers for split "writers". Raises DataError: that of a sample is unknown, and so is its split."""
+    """Checks the writers for split "writers". Raises DataError: a sample's writer, and so its split, is unknown."""
     if unknown:
         raise DataError(
             f"{label}: split 'writers' needs the writer of every {noun}, but {files} name none for "
@@ -238,7 +237,7 @@ def _folder_of(archive: Path) -> Path:
 
 
 def _same_list(paths: Sequence[Path]) -> Path:
-    """The first of several lists that name the same lines or forms."""
+    """The first of several identical lists of lines or forms."""
     first, *others = paths
     for other in others:
         if read_split_list(other) != read_split_list(first):

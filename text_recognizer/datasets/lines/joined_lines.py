@@ -1,4 +1,4 @@
-"""Lines of several datasets as one: a reader of many hands learns from all that there are."""
+"""Lines of several datasets as one, to train a reader for many writers."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from text_recognizer.errors import Problem, SpecError
 from text_recognizer.parts import make_part
 from text_recognizer.wording import received
 
-# What images of one batch, and texts of one charset, must have in common.
+# Properties that images of one batch, and texts of one charset, must share.
 _COMMON = ("input_shape", "target", "ink", "normalization")
 
 
@@ -83,7 +83,7 @@ class JoinedLinesDataset(Dataset):
         return replace(first, classes=classes, max_length=max(longest, default=None))
 
     def prepare(self) -> None:
-        _ = self.data_spec  # raises where the parts do not go together, before anything is converted
+        _ = self.data_spec  # raises if the parts do not fit together, before anything is converted
         for dataset in self.joined:
             dataset.prepare()
 
@@ -102,11 +102,11 @@ class JoinedLinesDataset(Dataset):
         return JoinedLineSplit(self._splits(name), self.data_spec, digests, most)
 
     def _splits(self, name: SplitName) -> list[tuple[int, LineSplit]]:
-        """What the parts give to a split, each with the number of its part."""
+        """The contributions of the parts to a split, each with the number of its part."""
         return [(number, cast(LineSplit, self.joined[number].split(one))) for number, one in self._given(name)]
 
     def _given(self, name: SplitName) -> Iterator[tuple[int, SplitName]]:
-        """Which splits of which parts, by number, make up a split."""
+        """The splits of the parts, by number, that make up a split."""
         for number, part in enumerate(self.parts):
             yield from ((number, one) for one in SPLIT_NAMES if (one if not part.train_only else "train") == name)
 
@@ -131,13 +131,13 @@ class JoinedLinesDataset(Dataset):
 
 
 class JoinedLineSplit(LineSplit):
-    """Splits of several datasets one after another, their class ids turned into those of the whole.
+    """Concatenated splits of several datasets, with their class ids mapped to those of the joined dataset.
 
     Args:
-        numbered: the splits with the numbers of their datasets, which go before the names of lines and groups.
-        data_spec: of the whole.
-        held_out: hashes of the images that it must not have.
-        most: lines of each dataset that it has at most; None for all.
+        numbered: the splits with the numbers of their datasets, which prefix the names of lines and groups.
+        data_spec: of the joined dataset.
+        held_out: hashes of images to leave out.
+        most: maximum number of lines from each dataset; None for all.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ def _together(placed: list[tuple[Positions, NDArray[Any]]], count: int, fill: in
 
 def _made(index: int, part: JoinedPart, problems: list[str]) -> Any:
     label = f"parts.{index}"
-    if ":" in part.dataset:  # a spec from elsewhere could have any code imported so
+    if ":" in part.dataset:  # otherwise a spec from elsewhere could import any code
         text = f"{label}: dataset must be the name of a registered dataset. {received(part.dataset)}"
         problems.append(Problem(text, f"{label}.dataset"))
         return None

@@ -1,4 +1,4 @@
-"""What follows from texts, charset and splits: class ids, members of each split, lines that cannot be used."""
+"""Derives class ids, members of each split and rejected lines from texts, charset and splits."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from text_recognizer.wording import counted
 def derive(
     pool: LinePool, given: NDArray[np.int8], charset: Charset, args: LineArgs, label: str
 ) -> dict[str, NDArray[Any]]:
-    """Arrays "labels", "label_offsets", one of members a split, and the rejected.
+    """Arrays "labels", "label_offsets", the members of each split, and the rejected lines.
 
-    Labels are in the order of the characters on the line, from its left end; see text_recognizer.reading_order.
+    Labels are in visual order, from the left end of the line; see text_recognizer.reading_order.
 
     Args:
-        given: (N,) the split of each line as far as it is known: a position in SPLIT_NAMES, -1 for open, -2 for unused.
+        given: (N,) the split of each line, if given: a position in SPLIT_NAMES, -1 for none, -2 for unused.
     Raises:
-        DataError: unknown characters and no rule for them; too few writers or pages to split.
+        DataError: unknown characters without a rule for them; too few writers or pages to split.
     """
     texts = [visual_order(tidy_text(text, args.normalization)) for text in pool.texts]
     labels, offsets, problems = _labels(pool, texts, given != UNUSED, charset, args, label)

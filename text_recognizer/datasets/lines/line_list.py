@@ -20,7 +20,7 @@ from text_recognizer.wording import did_you_mean
 
 GROUP_COLUMNS = ("writer", "author", "hand", "page", "document", "form")
 _PLACES = ("", "lines", "images", "img")
-_PROCESSED = (".bin", ".nrm")  # before the ending of what OCRopus made of an image: 1.bin.png, 1.nrm.png
+_PROCESSED = (".bin", ".nrm")  # before the ending, in names of OCRopus: 1.bin.png, 1.nrm.png
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class LineListDataset(LineDataset):
 
 
 class _Finder:
-    """Finds image files by the names in a list, which may lack their endings."""
+    """Finds image files by the names in a list, which may lack endings."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -133,7 +133,7 @@ class _Finder:
 
 
 def _image_folder(lines: LineList) -> Path:
-    """Where the first files of a list are; those of a list in a folder Train or the like may be beside that folder."""
+    """The folder of the first files of a list; files of a list in a folder such as Train may be beside that folder."""
     folder = lines.path.parent
     is_of_split = folder.absolute().name.lower() in SPLITS
     beside = folder / os.pardir if folder.name in ("", os.pardir) else folder.parent
@@ -151,7 +151,7 @@ def _read_list(path: Path, encoding: str, version: str) -> LineList:  # noqa: AR
 
 
 def _version(path: Path) -> str:
-    """Changes when the content of a list does, or a text file of a folder."""
+    """Changes when the content of a list, or a text file of a folder, changes."""
     return state_of_files(text_files(path)) if path.is_dir() else _file_hash(path, *state(path))
 
 

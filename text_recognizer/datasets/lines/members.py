@@ -1,4 +1,4 @@
-"""Which lines belong to which split, as the files say, or by writer or page; a share of them."""
+"""Assigns lines to splits as given by the files, or by writer or page; chooses subsamples."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from text_recognizer.errors import DataError
 from text_recognizer.wording import counted
 
 Members = dict[SplitName, NDArray[np.int64]]
-UNUSED = -2  # the split of a line that a scheme leaves out
+UNUSED = -2  # the split of a line that a split scheme leaves out
 
 
 def completed_splits(
@@ -25,20 +25,20 @@ def completed_splits(
     noun: str = "line",
     grouped_by: str | None = None,
 ) -> NDArray[np.int8]:
-    """The split of every line, where the files leave some open. Raises DataError: too few groups to split.
+    """Completes the splits that the files do not give. Raises DataError: too few groups to split.
 
-    Lines without a split go to training; a split that then has no line gets its share of the training lines, whole
-    groups at a time. A line without a group counts as a group. Lines that the files put into validation and test alone
-    stay there: they can be evaluated on.
+    Lines without a split go to training; a split that is then empty gets its share of the training lines, whole groups
+    at a time. A line without a group counts as a group. If the files give only validation and test, lines stay there:
+    they can be used for evaluation.
 
     Args:
         given: (N,) positions in SPLIT_NAMES, -1 for none, UNUSED.
-        fractions: of all training lines, for "validation" and "test".
-        rejected: lines that are not among these, for messages.
-        noun: what a line is called there.
-        grouped_by: the argument of the dataset that chooses the groups, if it has one, for messages.
+        fractions: shares of all training lines for "validation" and "test".
+        rejected: lines that were left out, for messages.
+        noun: what a line is called in messages.
+        grouped_by: the dataset's argument that chooses the groups, if any, for messages.
     Returns:
-        (N,) positions in SPLIT_NAMES, UNUSED where that was given.
+        (N,) positions in SPLIT_NAMES, UNUSED if given.
     """
     splits = np.where(given == -1, 0, given).astype(np.int8)
     total = int((splits == 0).sum())
@@ -65,7 +65,7 @@ def completed_splits(
 
 
 def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejected]]:
-    """Takes lines out of training and validation whose very image is also in a later split."""
+    """Removes lines from training and validation whose identical image is also in a later split."""
     rejected: list[Rejected] = []
     kept = dict(members)
     for name, others in LATER.items():
@@ -84,7 +84,7 @@ def without_leaks(pool: LinePool, members: Members) -> tuple[Members, list[Rejec
 
 
 def subsampled(members: Members, fraction: float | None, random: np.random.Generator) -> Members:
-    """A share of every split chosen at random, at least one line of each, in their order."""
+    """A random share of every split, at least one line of each, in their order."""
     if fraction is None or fraction >= 1:
         return members
     return {
@@ -96,9 +96,9 @@ def subsampled(members: Members, fraction: float | None, random: np.random.Gener
 def _whole_groups(
     group_of: NDArray[np.int64], candidates: NDArray[np.bool_], wanted: float, random: np.random.Generator
 ) -> NDArray[np.bool_] | None:
-    """Lines of randomly chosen groups, about as many as wanted, but never all; None with fewer than two groups.
+    """Lines of randomly chosen groups, about as many as requested, never all; None with fewer than two groups.
 
-    Groups are drawn from layers of similar size, so that a split has its share of the groups and of the lines.
+    Groups are stratified by size, so that a split has its share of both groups and lines.
     """
     counts = np.bincount(group_of[candidates])
     present = np.flatnonzero(counts)

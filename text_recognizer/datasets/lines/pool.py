@@ -1,4 +1,4 @@
-"""All lines of a dataset in one store: images of different widths one after another, with texts, names and groups."""
+"""All lines of a dataset in one store: concatenated images of different widths, with texts, names and groups."""
 
 from collections.abc import Iterable, Iterator
 from copy import copy
@@ -82,7 +82,7 @@ class LinePool:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """(N,) where the image of each line begins in `pixels`."""
+        """(N,) start of each line's image in `pixels`."""
         ends = np.cumsum(self.widths, dtype=np.int64) * self.height
         return np.concatenate([[0], ends[:-1]]).astype(np.int64)
 
@@ -104,10 +104,10 @@ def _tasks(sources: Iterable[LineSource]) -> Iterator[list[LineSource]]:
 
 
 def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[LineSample, Grey, int]], list[Rejected]]:
-    """Lines with their images and the hashes of these, and the lines that have none. Runs in another process."""
+    """Lines with their images and image hashes, and the lines without an image. Runs in another process."""
     converted: list[tuple[LineSample, Grey, int]] = []
     rejected: list[Rejected] = []
-    for source in map(copy, sources):  # what a source keeps while it is read goes with the copy
+    for source in map(copy, sources):  # whatever a source caches while it is read is freed with the copy
         for position, sample in enumerate(source.samples):
             try:
                 picture = _picture(source, position, sample, form)
@@ -120,12 +120,12 @@ def _convert(sources: list[LineSource], form: LineForm) -> tuple[list[tuple[Line
 
 
 def picture_hash(picture: Grey) -> int:
-    """The hash of a finished image, as stores have it."""
+    """The hash of a finished image, as in stores."""
     return int.from_bytes(blake2b(np.ascontiguousarray(picture).data, digest_size=8).digest(), "little")
 
 
 def text_problem(sample: LineSample) -> str:
-    """Why a line cannot be used whatever its image shows; "" where it can."""
+    """Why a line cannot be used because of its text; "" if it can."""
     if sample.problem:
         return sample.problem
     if not tidy_text(sample.text):

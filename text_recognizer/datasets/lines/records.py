@@ -1,4 +1,4 @@
-"""Lines in TFRecords: shards of any of the forms that `text-recognizer records` knows."""
+"""Lines in TFRecords: shards of any form that `text-recognizer records` supports."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +39,8 @@ class RecordLinesDataset(GivenRecords, LineDataset):
 
     @cached_property
     def _streamed(self) -> list[LineSource]:
-        """Kept, as to find them takes a transfer."""
-        _ = self.shards  # raises where these are no lines, before anything is transferred
+        """Cached, because finding them takes a download."""
+        _ = self.shards  # raises if these are not lines, before anything is downloaded
         return list(self._found(self.remote))
 
     def _found(self, shards: Sequence[Shard | RemoteShard]) -> Iterator[LineSource]:
@@ -56,7 +56,7 @@ class RecordLinesDataset(GivenRecords, LineDataset):
 
 @dataclass(frozen=True)
 class _Records(LineSource):
-    """Consecutive records of a shard; of one on a server, all."""
+    """Consecutive records of a shard; all records of a shard on a server."""
 
     shard: Shard | RemoteShard
     frames: Sequence[Frame | Damage]

@@ -1,4 +1,4 @@
-"""What makes the lines of a split harder to read than they need be, in sentences."""
+"""Remarks on properties of a split that make its lines unnecessarily hard to read."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,12 +13,12 @@ from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.images.line_form import written_rows
 from text_recognizer.wording import counted
 
-LOOKED_AT = 64  # lines of a split
-LEAST_WRITTEN = 0.5  # of the height of a usual line; in the datasets that were measured, writing takes 65 to 88 %
+LOOKED_AT = 64  # lines per split
+LEAST_WRITTEN = 0.5  # share of the height of a typical line; in the measured datasets, writing fills 65 to 88 %
 
 
 def remarks(lines: LineSplit, name: SplitName, args: LineArgs) -> Iterator[str]:
-    """One sentence about each thing. `args` are those of the dataset."""
+    """One sentence per remark. `args` are those of the dataset."""
     are_smaller: NDArray[np.bool_] = lines.widths == (args.width or args.max_width or -1)
     count = int(np.count_nonzero(are_smaller))
     if count and args.width is None:
@@ -36,7 +36,7 @@ def remarks(lines: LineSplit, name: SplitName, args: LineArgs) -> Iterator[str]:
 
 
 def usual_written_share(lines: LineSplit, positions: NDArray[np.integer[Any]]) -> float:
-    """The share of the height of a usual line that its writing fills; 1 without any line."""
+    """The share of the height of a typical line that its writing fills; 1 without any line."""
     looked_at = positions[evenly_chosen(len(positions), LOOKED_AT)].tolist()
     rows = [written_rows(lines.image(position)[..., 0]) for position in looked_at]
     return float(np.median([end - first for first, end in rows])) / lines.data_spec.input_shape[0] if rows else 1.0

@@ -29,21 +29,21 @@ from text_recognizer.settings import given_path
 LINES_A_CHUNK = 256
 GENERATED_TEXTS = 2_000
 GENERATED_LENGTH = 32
-LATIN_LETTERS = 26  # a font that has so many in ASCII is one for Latin
-MOST_LETTERS = 200  # of a script in made-up texts
+LATIN_LETTERS = 26  # a font with all of them in ASCII is a Latin font
+MOST_LETTERS = 200  # of a script in generated texts
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """How lines are drawn.
+    """How lines are rendered.
 
     Args:
-        height: of the images, in pixels.
-        font_size: of the em square in an image that is not turned; the font's line then fits the height or is cut.
-            None makes it as large as fits.
-        rotation_deg: a line is turned by an angle drawn evenly from -rotation_deg to rotation_deg, then made smaller
+        height: height of the images in pixels.
+        font_size: size of the em square in an unrotated image; a line that is too high is cropped. None makes it as
+            large as fits.
+        rotation_deg: a line is rotated by an angle drawn uniformly from -rotation_deg to rotation_deg, then scaled down
             until it fits the height again.
-        noise: kinds to draw from, for images that get noise.
+        noise: kinds of noise to draw from, for images with noise.
     """
 
     height: int
@@ -68,7 +68,7 @@ class Rendering:
 
 @dataclass(frozen=True)
 class RenderedSample(LineSample):
-    """An image to be drawn; font_path is empty when no font can draw the text."""
+    """An image to be rendered; font_path is empty if no font has all characters of the text."""
 
     font_path: str = ""
     is_noisy: bool = False
@@ -76,7 +76,7 @@ class RenderedSample(LineSample):
 
 @dataclass(frozen=True)
 class RenderedChunk(LineSource):
-    """Some lines to be drawn; all from one seed, in order, so that it does not matter in which process."""
+    """Some lines to be rendered, in order and from one seed, so that the result does not depend on the process."""
 
     samples: Sequence[RenderedSample]
     rendering: Rendering
@@ -193,12 +193,12 @@ class RenderedLinesDataset(LineDataset):
 
     @cached_property
     def _entries(self) -> list[tuple[str, tuple[str, ...], str]]:
-        """The texts to draw, with the fonts that have all their characters, or why there is none."""
+        """The texts to render, with the fonts that have all their characters, or why there is none."""
         known = [(path, characters_of(path)) for path in self._fonts]
         return [_entry(tidy_text(text, self.normalization), problem, known) for text, problem in self._chosen()]
 
     def _chosen(self) -> Sequence[tuple[str, str]]:
-        """Texts, and why a row of the file is none."""
+        """Texts, and why a row of the file is not usable."""
         random = np.random.default_rng([self.seed, 0])
         if self.lexicon is None:
             count = self.num_texts or GENERATED_TEXTS
@@ -224,7 +224,7 @@ def _alphabet(fonts: Sequence[str]) -> list[str]:
     letters = [chr(code) for code in sorted(known) if chr(code).isalpha()]
     if sum(map(str.isascii, letters)) >= LATIN_LETTERS:
         return [chr(code) for code in sorted(known) if 32 <= code < 127]
-    # Forms for compatibility (ligatures, letters as they look within a word) occur in no spelling.
+    # Compatibility forms (ligatures, positional forms of letters) do not occur in texts.
     letters = [letter for letter in letters if normalized(letter, "NFKC") == letter]
     scripts = Counter(map(_script, letters))
     if not scripts:
@@ -237,7 +237,7 @@ def _alphabet(fonts: Sequence[str]) -> list[str]:
 
 
 def _script(letter: str) -> str:
-    """The script of a letter: the word that its Unicode name begins with, like HEBREW or CJK."""
+    """The script of a letter: the first word of its Unicode name, like HEBREW or CJK."""
     return unicodedata.name(letter, "unnamed").split()[0]
 
 
@@ -251,7 +251,7 @@ def _entry(text: str, problem: str, fonts: Sequence[tuple[str, frozenset[int]]])
     return text, able, problem
 
 
-@lru_cache(maxsize=16)  # the repetitions of a text follow one another
+@lru_cache(maxsize=16)  # repetitions of a text are consecutive
 def _clean_line(text: str, font_path: str, size: int, height: int) -> Grey:
     line = centred(font(font_path, size).draw(text), height)
     line.flags.writeable = False
@@ -260,7 +260,7 @@ def _clean_line(text: str, font_path: str, size: int, height: int) -> Grey:
 
 @lru_cache(maxsize=64)
 def fitting_size(font_path: str, height: int) -> int:
-    """The largest size at which the font's line is at most as high as an image."""
+    """The largest size at which the font's line fits the height of an image."""
     size = max(4, height)
     while size > 4 and Font(font_path, size).height > height:
         size -= 1

@@ -1,4 +1,4 @@
-"""Sentences to write lines with: made up from a list of words and invented ones, or taken from a user's text file."""
+"""Sentences for generated lines: made of a list of words and invented ones, or taken from a user's text file."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from text_recognizer.charset import Charset, tidy_text
 from text_recognizer.datasets.formats.line_lists import read_text
 from text_recognizer.errors import DataError
 
-# Short and long, with every letter in several places; invented words keep a recogniser from learning the list by heart.
+# Short and long, with every letter in several positions; invented words prevent a recogniser from memorising the list.
 WORDS = tuple(Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split())
 _ONSETS = (
     "b bl br c ch cl cr d dr f fl fr g gl gr h j k kn l m n p ph pl pr qu r s sc sh sl sp st str t th tr v w wh x y z"
@@ -22,12 +22,12 @@ _INSIDE = ",,,,,,;:-&+*/#"
 
 
 class SentenceSource:
-    """Makes up sentences of a limited length. Raises DataError: no character but the blank, or no usable word.
+    """Generates sentences of limited length. Raises DataError: no character except the blank, or no usable word.
 
     Args:
-        characters: what a sentence may hold, each of one or several code points; what is not among them is left out.
-            Without the blank, words follow one another without a gap.
-        words: runs of words to take; None makes sentences up.
+        characters: allowed characters, each of one or several code points; others are left out. Without the blank,
+            words are not separated.
+        words: words from which runs are taken; None generates sentences.
     """
 
     def __init__(self, characters: Iterable[str], words: Sequence[str] | None = None) -> None:
@@ -43,7 +43,7 @@ class SentenceSource:
             raise DataError("the text file has no word that can be written with the charset.")
 
     def sentences(self, count: int, max_length: int, random: np.random.Generator) -> Iterator[str]:
-        """Sentences of 1 to max_length characters, without blanks at their ends."""
+        """Sentences of 1 to max_length characters, without blanks at the ends."""
         for _ in range(count):
             wanted = int(random.integers(max(1, max_length // 3), max_length + 1))
             yield self._taken_words(wanted, random) if self._taken is not None else self._made_up(wanted, random)
@@ -66,7 +66,7 @@ class SentenceSource:
         text = ""
         while len(text) < wanted:
             text += (self._gap if text else "") + self._word(not text, random)
-        # Cut anywhere: beginnings of words cannot be guessed from the list.
+        # Cut anywhere, so that beginnings of words cannot be guessed from the list.
         end = self._allowed(_one_of(_ENDS, random)) if random.random() < 0.6 else ""
         text = self._cut(text, wanted - len(end)) + end
         return text.strip() or self._known[0][:wanted]
@@ -112,7 +112,7 @@ class SentenceSource:
         return len(self._split(text))
 
     def _cut(self, text: str, length: int) -> str:
-        """The beginning of a text, in characters of the charset."""
+        """The start of a text, in characters of the charset."""
         return "".join(self._split(text)[:length]).strip()
 
 
@@ -121,7 +121,7 @@ def _one_of(texts: Sequence[str], random: np.random.Generator) -> str:
 
 
 def words_of(path: Path, encoding: str = "utf-8") -> list[str]:
-    """The words of a text file, in order. Raises DataError: it cannot be read, or holds none."""
+    """The words of a text file, in order. Raises DataError: it cannot be read, or has no words."""
     words = tidy_text(read_text(path, encoding), "NFC").split()
     if not words:
         raise DataError(f"{path} holds no words.")

@@ -1,4 +1,4 @@
-"""LineSplit: the lines of one split, gathered into batches from the memory-mapped store."""
+"""LineSplit: the lines of one split, read in batches from the memory-mapped store."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +19,11 @@ class LineSplit(Split):
     """Images of one height and different widths, with one text each.
 
     Args:
-        pool: all lines that are stored.
-        members: (n,) which of them belong to this split, in order.
-        labels: class ids of all stored lines, one after another.
-        label_offsets: (N + 1,) where each label begins.
-        data_spec: says the width of all images where it is one, and the polarity of the ink.
+        pool: all stored lines.
+        members: (n,) positions of those in this split, in order.
+        labels: concatenated class ids of all stored lines.
+        label_offsets: (N + 1,) start of each label.
+        data_spec: has the width of all images, if they have one, and the polarity of the ink.
         max_width: to which wider lines were made smaller, in pixels; None if unknown or none were.
     """
 
@@ -38,7 +38,7 @@ class LineSplit(Split):
         return len(self.members)
 
     def batch(self, positions: Positions) -> dict[str, NDArray[Any]]:
-        """Four columns; images are padded on the right to the widest of the batch, or to the dataset's one width.
+        """Four columns; images are padded on the right to the widest of the batch, or to the dataset's fixed width.
 
         Returns:
             "image" (B, H, W, 1) uint8, "width" (B,) int32 before padding, "label" (B, L) int32 padded with 0 to the
@@ -65,16 +65,16 @@ class LineSplit(Split):
         }
 
     def image(self, position: int) -> NDArray[np.uint8]:
-        """The image (H, W, 1) of one line in its own width."""
+        """The image (H, W, 1) of one line, without padding."""
         return self.pool.picture(int(self.members[position]))[..., None]
 
     def text(self, position: int) -> str:
-        """What the line says, normalised as the dataset asks; characters outside the charset included."""
+        """The text of the line, normalised; characters outside the charset included."""
         return tidy_text(self.pool.texts[int(self.members[position])], self.data_spec.normalization)
 
     @property
     def texts(self) -> list[str]:
-        """(n,) what the lines say."""
+        """(n,) texts of the lines."""
         return [tidy_text(text, self.data_spec.normalization) for text in self.pool.texts.take(self.members)]
 
     @property
@@ -84,7 +84,7 @@ class LineSplit(Split):
 
     @property
     def groups(self) -> list[str] | None:
-        """(n,) the writer or page of each line; None where unknown. For intervals by writer."""
+        """(n,) the writer or page of each line; None if unknown. For intervals by writer."""
         groups = self.pool.groups.take(self.members)
         return groups if any(groups) else None
 
@@ -95,7 +95,7 @@ class LineSplit(Split):
 
     @property
     def digests(self) -> NDArray[np.uint64]:
-        """(n,) hashes of the images: equal ones are of equal images."""
+        """(n,) hashes of the images."""
         return self.pool.hashes[self.members]
 
     def label(self, position: int) -> NDArray[np.int32]:

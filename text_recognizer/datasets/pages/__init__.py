@@ -1,1 +1,1 @@
-"""Datasets of pages or paragraphs whose lines are to be found."""
+"""Datasets of pages or paragraphs for line detectors."""

@@ -1,4 +1,4 @@
-"""Pages that were transcribed in ALTO, PAGE XML or hOCR, with the lines marked, for detectors of lines."""
+"""Pages that were transcribed in ALTO, PAGE XML or hOCR, with marked lines, for line detectors."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

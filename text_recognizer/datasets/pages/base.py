@@ -1,4 +1,4 @@
-"""What the datasets of paragraphs share: images of one size with a class for every pixel."""
+"""Base of the datasets of paragraphs: images of one size with a class for every pixel."""
 
 import hashlib
 import json
@@ -41,17 +41,17 @@ FEW_PAGES = 8  # below, starting processes costs more than they save
 
 @dataclass(frozen=True)
 class _Picture:
-    page: ArchivePage  # with those of its lines that are on the image
+    page: ArchivePage  # with its lines that are on the image
     lost: tuple[Rejected, ...]  # its other lines
     image: Grey
     label: Grey
     boxes: NDArray[np.float32]
-    square: tuple[float, ...]  # left, top, side, then x1, y1, x2, y2 of what is shown, in pixels of the page
+    square: tuple[float, ...]  # left, top, side, then x1, y1, x2, y2 of the shown part, in pixels of the page
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ParagraphDataset(StoredDataset):
-    """A dataset of paragraphs for detectors of lines; a subclass says where the pages come from.
+    """A dataset of paragraphs for line detectors; subclasses define where the pages come from.
 
     Images have light ink; a pixel is background (0), or of an odd (1) or even line (2), or with marks "cores" of a
     line (1) or its core (2).
@@ -81,10 +81,10 @@ class ParagraphDataset(StoredDataset):
 
     @abstractmethod
     def pages(self) -> Iterable[ArchivePage]:
-        """All pages, in an order that is always the same. Reads no images."""
+        """All pages, always in the same order. Reads no images."""
 
     def given_splits(self, names: Sequence[str], stored: NDArray[np.int8]) -> NDArray[np.int8]:  # noqa: ARG002
-        """(N,) the split that the files put each page into: a position in SPLIT_NAMES, -1 for none, UNUSED."""
+        """(N,) the split given by the files for each page: a position in SPLIT_NAMES, -1 for none, UNUSED."""
         return stored
 
     @property
@@ -107,7 +107,7 @@ class ParagraphDataset(StoredDataset):
 
     @cached_property
     def members(self) -> Members:
-        """Which pages belong to which split."""
+        """The positions of the pages in each split."""
         arrays = self.store.arrays()
         given = self.given_splits(list(unpacked("names", arrays)), arrays["splits"])
         random = np.random.default_rng(SPLIT_SEED)
@@ -131,7 +131,7 @@ class ParagraphDataset(StoredDataset):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        marks = {} if self.marks == "lines" else {"marks": self.marks}  # stores of before had no others
+        marks = {} if self.marks == "lines" else {"marks": self.marks}  # older stores have no others
         return {"side": self.side, "margin": self.margin, "preprocessing": list(self.preprocessing), **marks}
 
     def _fill(self, writer: StoreWriter) -> None:
@@ -188,7 +188,7 @@ def _convert(
 
 
 def _on_image(page: ArchivePage, image: Grey) -> tuple[ArchivePage, list[Points], tuple[Rejected, ...]]:
-    """A page with its lines on the image, outlines in pixels, other lines. Raises UnfitImageError: all are others."""
+    """A page with its lines on the image, outlines in pixels; other lines. Raises UnfitImageError: no line is on it."""
     scale = page_scale(image, page.text.width, page.text.height)
     kept: list[PageLine] = []
     outlines: list[Points] = []
@@ -209,7 +209,7 @@ def _on_image(page: ArchivePage, image: Grey) -> tuple[ArchivePage, list[Points]
 def _picture(
     page: ArchivePage, image: Grey, side: int, margin: int, preprocessing: tuple[PageStep, ...], marks: Marks
 ) -> _Picture:
-    """The lines of a page with a margin around them, paper beyond it, in a square as wide as the page or wider."""
+    """The lines of a page with a margin around them, and paper beyond it, in a square at least as wide as the page."""
     from PIL import Image
 
     page, shapes, lost = _on_image(page, image)

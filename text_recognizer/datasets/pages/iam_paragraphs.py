@@ -1,4 +1,4 @@
-"""IAM paragraphs with the lines marked, for detectors of lines."""
+"""IAM paragraphs with marked lines, for line detectors."""
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property

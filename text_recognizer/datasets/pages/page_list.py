@@ -1,4 +1,4 @@
-"""Pages in one image file each, with a list of their lines, for detectors of lines."""
+"""Pages in one image file each, with a list of their lines, for line detectors."""
 
 import os
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""PixelSplit: images of paragraphs with a class for every pixel, and the lines that are in them."""
+"""PixelSplit: images of paragraphs with a class for every pixel, and their lines."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ Positions = NDArray[np.integer[Any]]
 
 
 class PixelSplit(Split):
-    """Square images of one size; of every pixel the class, as the dataset marks lines; 0 is background.
+    """Square images of one size with a class for every pixel, as the dataset marks lines; 0 is background.
 
     Args:
-        members: (n,) which of the stored images belong to this split, in order.
-        partly_annotated: names of pages, also of other splits, that have more lines than are annotated.
+        members: (n,) positions of the stored images in this split, in order.
+        partly_annotated: names of pages, also of other splits, with lines that are not annotated.
     """
 
     def __init__(self, store: Store, members: Positions, partly_annotated: frozenset[str] = frozenset()) -> None:
@@ -35,7 +35,7 @@ class PixelSplit(Split):
         return {"image": self.arrays["images"][rows][..., None], "label": self.arrays["labels"][rows]}
 
     def text(self, position: int) -> str:
-        """The lines of a paragraph, one below the other."""
+        """The lines of a paragraph, joined by line breaks."""
         return "\n".join(self.line_texts(position))
 
     @property
@@ -50,7 +50,7 @@ class PixelSplit(Split):
         return groups if any(groups) else None
 
     def line_texts(self, position: int) -> list[str]:
-        """What the lines of an image say, from top to bottom."""
+        """The texts of the lines of an image, from top to bottom."""
         lines = self._lines(position)
         return unpacked("texts", self.arrays).take(np.arange(lines.start, lines.stop))
 
@@ -66,11 +66,11 @@ class PixelSplit(Split):
 def paragraph_square(
     image: Grey, square: tuple[float, float, float], region: tuple[float, float, float, float]
 ) -> Grey:
-    """A region of a page in a square of paper, which is the median level of the page.
+    """A region of a page in a square filled with the median level of the page.
 
     Args:
-        square: left, top and side in pixels of the page; it may reach beyond the page.
-        region: left, top, right and bottom of what is shown.
+        square: left, top and side in pixels of the page; it may extend beyond the page.
+        region: left, top, right and bottom of the shown part.
     """
     left, top, side = (round(value) for value in square)
     x1, y1, x2, y2 = (round(value) for value in region)
