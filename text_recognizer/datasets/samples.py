@@ -1,4 +1,4 @@
-"""Samples of a dataset as one image, each above what it says."""
+"""Draws samples of a dataset into one image, each above its text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,13 +32,13 @@ def draw_samples(
     font: str = DEFAULT_FONT,
     predictions: Sequence[Mapping[str, Any]] = (),
 ) -> "Image.Image":
-    """Samples of one split chosen at random, dark on white; of pages, with the pixels of their lines in two colours.
+    """Random samples of one split, dark on white; for pages, with the pixels of their lines in two colours.
 
     Args:
-        dataset: is prepared where it is not, once everything else is right.
-        font: a file with the characters of the labels. Those that it lacks are written as code points.
-        predictions: rows of a run's predictions.jsonl; then samples are chosen among these, and what was read stands
-            below: in red where it is wrong. The boxes of found lines are green.
+        dataset: prepared if necessary, after the other arguments are checked.
+        font: a file with the characters of the labels. Missing characters are shown as code points.
+        predictions: rows of a run's predictions.jsonl; then samples are chosen from these, with their readings below,
+            wrong ones in red. The boxes of found lines are green.
     Raises:
         SpecError: there is no such split, count is not 1 to 500, or seed is negative.
         DataError: the split is empty; the font cannot be read; the predictions are of other samples.
@@ -54,7 +54,7 @@ def draw_samples(
     samples, rows = dataset.split(split), {int(row["position"]): row for row in predictions}
     if not len(samples):
         raise DataError(f"the {split} split of {dataset.name} is empty. Choose another one.")
-    has_texts = dataset.data_spec.target != "pixels"  # what a row says of a page is how many lines it has
+    has_texts = dataset.data_spec.target != "pixels"  # for a page, a row has only the number of lines
     labels = {at: row.get("label") for at, row in rows.items() if has_texts}
     if any(at >= len(samples) for at in rows) or any(
         label not in (None, samples.text(at)) for at, label in labels.items()
@@ -78,7 +78,7 @@ def draw_samples(
 
 
 def draw_pictures(pictures: Sequence[tuple[Pixels, str]], font: str = DEFAULT_FONT) -> "Image.Image":
-    """Grey images (H, W), at least one, each above what it says."""
+    """Grey images (H, W), at least one, each above its text."""
     from PIL import Image
 
     cells = []
@@ -108,7 +108,7 @@ def _picture(dataset: Dataset, samples: Split, position: int, boxes: Sequence[Se
 
 
 def _enlarged(picture: "Image.Image") -> "Image.Image":
-    """An image with each pixel as a square, so that it can be read."""
+    """An image enlarged by a whole factor, so that it is readable."""
     from PIL import Image
 
     scale = min(math.ceil(LEAST_HEIGHT_PX / picture.height), max(1, WIDTH_PX // picture.width))
@@ -135,7 +135,7 @@ def _cell(picture: "Image.Image", captions: Sequence[tuple[str, tuple[int, int, 
 
 
 def _flowed(cells: Sequence["Image.Image"]) -> "Image.Image":
-    """Cells side by side as far as they fit, then in the next row."""
+    """Cells side by side, wrapped into rows."""
     from PIL import Image
 
     places, left, top, row_height = [], GAP_PX, GAP_PX, 0

@@ -17,23 +17,23 @@ from text_recognizer.errors import DataError
 
 
 class StoredDataset(Dataset):
-    """A dataset with a store; a subclass says what the store depends on and fills it."""
+    """A dataset with a store; subclasses define what the store depends on and fill it."""
 
-    recipe_version: ClassVar[int] = 1  # raise it when a reader's result changes: stores are then made again
+    recipe_version: ClassVar[int] = 1  # increase it if the result of a conversion changes, to rebuild stores
     processes: int | None = None  # of the conversion; None takes all cores
     noun: ClassVar[str] = "item"  # what a sample is called in messages
     _store: Store | None = None
 
     @abstractmethod
     def depends_on(self) -> dict[str, Any]:
-        """What the stored arrays depend on: files, options. Raises DataError where the files are not there."""
+        """What the stored arrays depend on: files, options. Raises DataError: the files are missing."""
 
     @abstractmethod
     def _fill(self, writer: StoreWriter) -> None:
-        """Converts everything into the store; raises DataError where nothing can be used."""
+        """Converts everything into the store. Raises DataError: nothing can be used."""
 
     def fetch(self) -> None:
-        """Gets the files on this machine; the only place that touches the network."""
+        """Downloads the files; the only method that accesses the network."""
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -42,13 +42,13 @@ class StoredDataset(Dataset):
 
     @property
     def rejected(self) -> list[Rejected]:
-        """What was left out, with reasons. Needs `prepare` first."""
+        """Rejected samples with reasons. Needs `prepare` first."""
         arrays = self.store.arrays()
         return unpacked_rejected(arrays) if "rejected.name" in arrays else []
 
     def prepare(self) -> None:
         self.fetch()
-        self.__dict__.pop("_key", None)  # of what was there before
+        self.__dict__.pop("_key", None)  # computed from the previous state
         is_new = find_store(self._folder) is None
         self._store = make_store(self._folder, self._key, self._fill)
         table = write_table(self._table_folder, self.rejected)
@@ -57,7 +57,7 @@ class StoredDataset(Dataset):
             sys.stderr.write(f"{self.name}: {summary(self.rejected, self.noun)}{where}\n")
 
     def is_prepared(self) -> bool:
-        with suppress(DataError):  # the files that say what to look for are not here
+        with suppress(DataError):  # the files that determine the key are missing
             return self._store is not None or find_store(self._folder) is not None
         return False
 
@@ -81,7 +81,7 @@ class StoredDataset(Dataset):
     def derived_arrays(
         self, key: Mapping[str, Any], make: Callable[[], Mapping[Any, NDArray[Any]]]
     ) -> Mapping[str, NDArray[Any]]:
-        """Arrays that follow from store and key, as members of splits; stored too, so that processes share them."""
+        """Arrays derived from store and key, such as members of splits; stored too, so that processes share them."""
         folder = self.derived_folder(key)
         if (store := find_store(folder)) is not None:
             return store.arrays()
@@ -93,7 +93,7 @@ class StoredDataset(Dataset):
 
         try:
             return make_store(folder, key, fill).arrays()
-        except DataError:  # the data lies where we may not write; each process then has its own
+        except DataError:  # the data folder is read-only; each process then has its own
             return arrays
 
     def derived_folder(self, key: Mapping[str, Any]) -> Path:
@@ -104,7 +104,7 @@ class StoredDataset(Dataset):
         return self._made_of()
 
     def _made_of(self) -> dict[str, Any]:
-        """What the store depends on. A name of `depends_on` that the recipe has too hides nothing."""
+        """What the store depends on. Equal names in `depends_on` and the recipe do not hide each other."""
         recipe = self.recipe
         own = {f"own {name}" if name in recipe else name: value for name, value in self.depends_on().items()}
         return {"version": self.recipe_version, **recipe, **own}

@@ -1,1 +1,1 @@
-"""Images with texts as TFRecords: written, read, checked and given other labels."""
+"""TFRecords of images with texts: writing, reading, checking and relabelling."""

@@ -1,4 +1,4 @@
-"""What is in records, and what is wrong with them: damage, missing shards, characters that share a label."""
+"""Checks records: contents, damage, missing shards, characters that share a label."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +19,14 @@ _MOST_LISTED = 20
 
 @dataclass
 class Findings:
-    """What reading all records has shown.
+    """The result of reading all records.
 
     Args:
-        examples, shards: of each split; "" of files whose names say none.
+        examples, shards: number per split; "" for files whose names give none.
         texts: examples of each character with each label: {label: {character: count}}.
         listed: texts of the ids in the label file.
-        samples: images with what they show, chosen at random.
-        lacking: shards that are missing, or what to do where the writing was stopped before its end.
+        samples: images with their texts, chosen at random.
+        lacking: missing shards, or what to do if the writing was interrupted.
     """
 
     examples: Counter[str] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ class Findings:
         return sum(self.texts.values(), Counter())
 
     def problems(self) -> Iterator[str]:
-        """A sentence each."""
+        """One sentence per problem."""
         for number, texts in sorted(self.texts.items()):
             if len(texts) > 1:
                 shown = ", ".join(f"{quoted(text)} ({count:,})" for text, count in texts.most_common(_MOST_LISTED))
@@ -68,7 +68,7 @@ class Findings:
 
 
 def check_records(shards: Sequence[Shard], samples: int = 0) -> Findings:
-    """Reads all records, decodes their images and keeps some of them as samples."""
+    """Reads all records, decodes their images and keeps some as samples."""
     found, random = Findings(lacking=lacking(shards), listed=shards[0].texts), np.random.default_rng(0)
     found.shards.update(shard.split or "" for shard in shards)
     for seen, (shard, record, picture) in enumerate(sound_pictures(shards, found.rejected), start=1):
@@ -77,7 +77,7 @@ def check_records(shards: Sequence[Shard], samples: int = 0) -> Findings:
         found.without_text += not together
         for number, text in together:
             found.texts.setdefault(number, Counter())[text] += 1
-        # A reservoir: each image is kept with the same chance, however many there are.
+        # Reservoir sampling: each image is kept with the same probability.
         place = len(found.samples) if len(found.samples) < samples else int(random.integers(seen))
         if place < samples:
             found.samples[place : place + 1] = [(picture, record.text)]
@@ -85,12 +85,12 @@ def check_records(shards: Sequence[Shard], samples: int = 0) -> Findings:
 
 
 def quoted(text: str) -> str:
-    """A text of a file for a terminal: one line, nothing that steers it."""
+    """A text from a file, made safe for a terminal: one line, no control sequences."""
     return f"'{text[:80]}'" if text[:80].isprintable() else ascii(text[:80])
 
 
 def _pairs(record: Record) -> list[tuple[int, str]]:
-    """Ids with their characters; none where there are not as many of both."""
+    """Ids with their characters; none if their numbers differ."""
     if len(record.label) == 1 and record.text:
         return [(record.label[0], record.text)]
     shown = visual_order(record.text)

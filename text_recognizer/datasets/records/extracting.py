@@ -1,4 +1,4 @@
-"""Records as image files and a table of them."""
+"""Extracts records into image files and a table."""
 
 import csv
 import io
@@ -19,11 +19,11 @@ def extract_records(shards: Sequence[Shard], folder: Path, limit: int | None = N
     """Writes grey PNG files and images.csv, which ImageFolderDataset and LineListDataset read.
 
     Args:
-        limit: the most images.
+        limit: maximum number of images.
     Returns:
-        how many images were written, and what could not be.
+        the number of images written, and the records that could not be.
     Raises:
-        DataError: the folder is not empty, or cannot be written; nothing is then left in it.
+        DataError: the folder is not empty, or cannot be written; then everything written is removed.
     """
     rejected: list[Rejected] = []
     table = io.StringIO(newline="")

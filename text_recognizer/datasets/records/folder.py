@@ -1,4 +1,4 @@
-"""Makes a folder of shards: in parallel, resumable, the same whatever the number of workers."""
+"""Writes a folder of shards: in parallel, resumable, with a result independent of the number of workers."""
 
 import json
 from collections import Counter
@@ -28,12 +28,12 @@ _ONE_PROCESS = 4096  # examples; below, starting processes costs more than they 
 
 @dataclass(frozen=True)
 class ShardTask:
-    """A shard that is to be written; it is pickled and written in another process.
+    """A shard to be written; it is pickled and written in another process.
 
     Args:
-        file: its name.
-        size: how many examples it will have, less those that cannot be one.
-        examples: makes serialised Examples, always the same, and says what cannot be one.
+        file: name of the shard.
+        size: number of samples, including those that cannot become an example.
+        examples: makes serialised Examples, deterministically, and reports samples that cannot become one.
     """
 
     file: str
@@ -43,7 +43,7 @@ class ShardTask:
 
 
 class MadeShard(NamedTuple):
-    """A finished shard, read again from the disk: examples of each id, and what was left out."""
+    """A finished shard, read back from disk: examples per id, and what was left out."""
 
     examples: int
     size_bytes: int
@@ -69,9 +69,9 @@ class Plan:
 def make_shards(
     folder: Path, plan: Plan, tasks: Sequence[ShardTask], processes: int | None = None
 ) -> tuple[dict[str, Any], list[MadeShard]]:
-    """Writes shards that are not there yet, then the index. Raises DataError: another folder's, or read-only.
+    """Writes missing shards, then the index. Raises DataError: the folder has other content, or is read-only.
 
-    A shard gets its name when it is whole and on the disk; what is there after a kill is kept if it can be read.
+    Shards are written atomically; those that exist after a kill are kept if they can be read.
 
     Returns:
         the index, and the shards in the order of the tasks.
@@ -98,7 +98,7 @@ def make_shards(
 
 
 def _claim(folder: Path, plan: Plan) -> None:
-    """Makes the folder ours, or finds it so."""
+    """Claims the folder for this content, or checks that it is claimed for it."""
     head = plan.head
     if not (folder / INDEX).exists():
         if any(not file.name.startswith(".") and file.name != LABELS for file in folder.iterdir()):
@@ -141,7 +141,7 @@ def _made(task: ShardTask, folder: Path, form: RecordForm) -> MadeShard:
 
 
 def _read_again(path: Path, form: RecordForm) -> tuple[int, Counter[int]] | None:
-    """How many examples and ids a shard has; None where it is damaged."""
+    """The numbers of examples and ids in a shard; None if it is damaged."""
     examples, ids = 0, Counter[int]()
     for record in records(Shard(path, form), with_picture=False):
         if not isinstance(record, Record):

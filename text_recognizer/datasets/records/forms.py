@@ -1,4 +1,4 @@
-"""The forms of records: how files are named, and under which key an Example has what."""
+"""The forms of records: names of files, and keys of an Example's features."""
 
 import re
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ _FIELD = re.compile(r"\{(split|shard|shards|begin|end)(?::0[1-9]d)?\}")
 
 @dataclass(frozen=True)
 class RecordForm:
-    """Keys of the features, "" for what an Example does not have, and what else readers expect.
+    """Keys of the features, "" for features that an Example does not have, and further expectations of readers.
 
     Args:
-        files: how shards are named; of split, shard, shards and the positions begin and end of its samples.
+        files: pattern of shard names, with split, shard, shards and the positions begin and end of its samples.
         image: the image, as a file or as raw pixels.
-        label: ids: one of a character, one for each character of a line from its left end.
-        text: what the image shows, in UTF-8.
-        name, group: of the sample; of its writer or font.
+        label: ids: one for a character, one for each character of a line from its left end.
+        text: the text of the image, in UTF-8.
+        name, group: name of the sample; its writer or font.
         encoding, height, width: of an image; without them, raw pixels are `raw_height` rows of `raw_channels` values.
-        size: (width, height) that readers expect; images are squashed to it.
-        default_encoding: of new records.
+        size: (width, height) that readers expect; images are stretched to it.
+        default_encoding: encoding of new records.
     """
 
     files: str = "{split}-{shard:05d}-of-{shards:05d}"
@@ -51,7 +51,7 @@ class RecordForm:
 
     @cached_property
     def file_pattern(self) -> re.Pattern[str]:
-        """What names of shards are like; its groups are the fields of `files`."""
+        """Pattern of shard names; its groups are the fields of `files`."""
         parts = _FIELD.split(self.files)
         groups = [f"(?P<{field}>{'[a-z]+' if field == 'split' else '[0-9]+'})" for field in parts[1::2]]
         return re.compile("".join(a + b for a, b in zip(map(re.escape, parts[::2]), [*groups, ""], strict=True)))
@@ -62,7 +62,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "default": {},
     # Recognisers of CASIA HWDB after TensorFlow's Inception example.
     "inception": {"image": "encoded", "name": "", "default_encoding": "jpeg", **_NOTHING_ELSE},
-    # CRNN recognisers of the TensorFlow 1 years; pixels are blue, green, red.
+    # CRNN recognisers from the TensorFlow 1 years; pixels are blue, green, red.
     "crnn": {
         "files": "{split}_feature_{begin}_{end}.tfrecords",
         "image": "images",
@@ -79,7 +79,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 
 def form_named(name: str, changes: Mapping[str, Any] | None = None) -> RecordForm:
-    """A form of the table with changes. Raises SpecError: no such form or entry, or a value cannot be."""
+    """A form of the table with changes. Raises SpecError: no such form or entry, or an invalid value."""
     if name not in FORMS:
         raise SpecError(f"there is no form '{name}' of records.{did_you_mean(name, FORMS)} Known: {', '.join(FORMS)}.")
     arguments, problems = check_arguments("a form of records", RecordForm, {**FORMS[name], **(changes or {})})

@@ -1,4 +1,4 @@
-"""The records that a dataset is given: the arguments that name them, and their shards."""
+"""The arguments of datasets of records, and their shards."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +15,7 @@ from text_recognizer.settings import given_path
 
 @dataclass(eq=False, repr=False)
 class GivenRecords:
-    """What datasets of records share.
+    """Base of the datasets of records.
 
     Args:
         path: a folder with shards, or one shard; or the address (https, http, s3) of a folder made by `text-recognizer
@@ -28,7 +28,7 @@ class GivenRecords:
     """
 
     target: ClassVar[str]  # what its images show, as in DataSpec
-    others: ClassVar[str]  # the dataset of those that show something else
+    others: ClassVar[str]  # the dataset for records of the other kind
 
     path: str
     record_form: str | None = None
@@ -37,7 +37,7 @@ class GivenRecords:
 
     @cached_property
     def shards(self) -> list[Shard]:
-        """The shards, of an address only their names. Raises DataError: there are none, or they show something else."""
+        """The shards; for an address, only their names. Raises DataError: there are none, or of another kind."""
         if is_address(self.path):
             if (self.record_form, self.keys, self.labels) != (None, {}, None):
                 raise SpecError(["for an address, index.json defines form, keys and labels."])
@@ -58,7 +58,7 @@ class GivenRecords:
 
     @property
     def missing(self) -> list[str]:
-        """Names of shards that are not in the folder."""
+        """Names of missing shards."""
         return missing_shards(self.shards) if not self.remote and given_path(self.path).is_dir() else []
 
     def depends_on(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The ids of texts: what is written beside records, and the files of other tools."""
+"""The ids of texts: our label files beside records, and those of other tools."""
 
 import json
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ def labels_json(texts: Sequence[str]) -> str:
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """The id of each text. Raises DataError: it cannot be read, a text stands twice, or two have one id.
+    """The id of each text. Raises DataError: it cannot be read, or has a duplicate text or id.
 
     Args:
-        path: a list of texts or an object {text: id} in JSON; a text file with one a line; a char_dict with its maps
-            beside it, or their folder; anything else is a pickled {text: id}, of which nothing but texts and numbers
-            is read.
+        path: a list of texts or an object {text: id} in JSON; a text file with one per line; a char_dict with its maps
+            beside it, or their folder; anything else is a pickled {text: id}, from which only texts and numbers are
+            read.
     """
     value: Any = read_json(path) if path.suffix == ".json" else None
     is_char_dict = isinstance(value, dict) and all(

@@ -1,4 +1,4 @@
-"""The records of a shard, read without TensorFlow and without trusting what they announce."""
+"""Reads the records of a shard, without TensorFlow and without trusting their headers."""
 
 import io
 import math
@@ -21,15 +21,15 @@ from text_recognizer.images.grey import MOST_PIXELS, read_grey
 from text_recognizer.images.line_steps import Grey
 from text_recognizer.reading_order import logical_order
 
-_FIRST = 100  # records that say whether all are of characters or of lines
+_FIRST = 100  # records that determine whether all show characters or lines
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of records, with the split that its name says and the texts of ids that a label file says.
+    """One file of records, with the split from its name and the texts of ids from a label file.
 
     Args:
-        target: what the images show, "character" or "line", where an index says so.
+        target: what the images show, "character" or "line", if an index says so.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class Shard:
 
     @contextmanager
     def here(self) -> Iterator["Shard"]:
-        """The shard as a file of this machine, until the end."""
+        """The shard as a local file, for the duration of the block."""
         yield self
 
 
@@ -49,9 +49,9 @@ class Record:
     """One Example.
 
     Args:
-        place: its shard and the byte at which it begins.
+        place: its shard and offset in bytes.
         label: its ids.
-        text: what it shows; "" where neither it nor a label file says so.
+        text: its text; "" if neither the record nor a label file has it.
     """
 
     place: str
@@ -63,9 +63,9 @@ class Record:
 
 
 def target_of(shards: Sequence[Shard]) -> str:
-    """What the images show, "character" or "line": by the index, or by how many ids the first records have.
+    """What the images show, "character" or "line": from the index, or by the number of ids in the first records.
 
-    Where these have one id each, all are characters; where most have several, all are lines; otherwise it is "".
+    If these have one id each, all are characters; if most have several, all are lines; otherwise it is "".
     """
     if shards[0].target or not shards[0].path.is_file():  # on a server, only the index is known yet
         return shards[0].target
@@ -78,10 +78,10 @@ def target_of(shards: Sequence[Shard]) -> str:
 def records(
     shard: Shard, frames: Sequence[Frame | Damage] | None = None, with_picture: bool = True
 ) -> Iterator[Record | Rejected]:
-    """The records of a shard, or some frames of it, in their order, and what is damaged in it.
+    """The records of a shard, or some frames of it, in order, and its damages.
 
     Args:
-        with_picture: their features have more than the label and texts.
+        with_picture: read all features, not only labels and texts.
     """
     content, form = map_file(shard.path), shard.form
     keys = None if with_picture else [one for one in (form.label, form.text, form.name, form.group) if one]
@@ -97,7 +97,7 @@ def records(
 
 
 def pictures(shard: Shard, frames: Sequence[Frame | Damage] | None = None) -> Iterator[tuple[Record, Grey] | Rejected]:
-    """The same with the image of each record, grey (H, W)."""
+    """The same with the grey image (H, W) of each record."""
     for record in records(shard, frames):
         if isinstance(record, Rejected):
             yield record
@@ -121,7 +121,7 @@ def _record(place: str, features: dict[str, list[Any]], shard: Shard) -> Record:
 
 
 def sound_pictures(shards: Sequence[Shard], rejected: list[Rejected]) -> Iterator[tuple[Shard, Record, Grey]]:
-    """The records of all shards with their images; what is damaged is appended to `rejected`."""
+    """The valid records of all shards with their images; damages are appended to `rejected`."""
     for shard in shards:
         for found in pictures(shard):
             if isinstance(found, Rejected):
@@ -131,7 +131,7 @@ def sound_pictures(shards: Sequence[Shard], rejected: list[Rejected]) -> Iterato
 
 
 def picture_of(record: Record, form: RecordForm) -> Grey:
-    """The image of a record, grey (H, W). Raises ValueError: it has none that can be read."""
+    """The grey image (H, W) of a record. Raises ValueError: it has none that can be read."""
     features = record.features
     content = _one(features, form.image, bytes, b"")
     if not content:
@@ -166,7 +166,7 @@ def _text(features: Mapping[str, list[Any]], key: str) -> str:
 
 
 def _one(features: Mapping[str, list[Any]], key: str, kind: type, default: Any) -> Any:
-    """The one value of a feature; the default where there is no such feature."""
+    """The single value of a feature; the default if there is no such feature."""
     values = features.get(key, []) if key else []
     if not values:
         return default

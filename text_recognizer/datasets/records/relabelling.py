@@ -1,4 +1,4 @@
-"""Old records with other labels, as new ones; everything else in an Example stays."""
+"""Writes records again with other labels; everything else in an Example stays."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -23,9 +23,9 @@ def relabel_records(
     """Writes new shards of the same names; records without a label, and damaged ones, are left out.
 
     Args:
-        ids: of the texts, counting from 0 without gaps; by default those of all characters found, sorted.
+        ids: ids of the texts, counting from 0 without gaps; by default those of all characters found, sorted.
     Returns:
-        the index, and what was made of each shard.
+        the index, and the result for each shard.
     Raises:
         DataError: as `make_shards`; the ids have gaps, or no record has a text.
     """
@@ -51,7 +51,7 @@ def _relabelled(shard: Shard, ids: Mapping[str, int]) -> Iterator[bytes | Reject
             yield record
             continue
         characters = [record.text]
-        if len(record.label) > 1 or record.text not in ids:  # a line; its ids go from the left end
+        if len(record.label) > 1 or record.text not in ids:  # a line; its ids are in visual order
             shown = visual_order(record.text)
             characters = list(shown) if all(one in ids for one in shown) else graphemes(shown)
         if unknown := [one for one in characters if one not in ids]:

@@ -1,4 +1,4 @@
-"""Records on a server: shards are read one after another and not kept."""
+"""Records on a server: shards are read one by one and not kept."""
 
 import hashlib
 import re
@@ -41,7 +41,7 @@ class RemoteShard:
 
     @contextmanager
     def here(self) -> Iterator[Shard]:
-        """The shard as a file of this machine, until the end; a transfer that a kill has cut off is continued."""
+        """The shard as a local file, for the duration of the block; an interrupted transfer is continued."""
         address, _, name = self.url.rpartition("/")
         folder = _kept_folder(address)
         path = folder / name
@@ -55,11 +55,11 @@ class RemoteShard:
                     path.unlink(missing_ok=True)
 
 
-@lru_cache(maxsize=16)  # checking a sweep asks for the same address at every point
+@lru_cache(maxsize=16)  # checking a sweep needs the same address for every point
 def remote_shards(address: str) -> tuple[RemoteShard, ...]:
-    """The shards of a folder that `records write` has made and a server offers.
+    """The shards of a folder written by `records write` and served by a server.
 
-    Without the server, those that it offered the last time: they may all be in the store already.
+    If the server is unavailable, those that it had the last time: they may all be in the store already.
 
     Raises:
         DataError: it has no index, no label file, or an index without shards.
@@ -79,7 +79,7 @@ def remote_shards(address: str) -> tuple[RemoteShard, ...]:
             for name in (INDEX, LABELS):
                 shutil.copy(kept / name, folder)
         listed = listed_shards(folder)
-        for name in listed:  # what is read of a shard but its content is in its name and beside it
+        for name in listed:  # everything about a shard except its content is in its name and beside it
             (folder / name).touch()
         shards = open_shards(folder) if listed else []
         if not listed or {shard.path.name for shard in shards} != listed.keys():

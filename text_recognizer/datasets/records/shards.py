@@ -1,4 +1,4 @@
-"""A folder of shards: which there are, of which form, and which are missing."""
+"""A folder of shards: existing and missing shards, and their form."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,21 +27,20 @@ def open_shards(
     labels: Path | None = None,
     whole: bool = False,
 ) -> list[Shard]:
-    """The shards of a folder, or one shard. Raises DataError: there are none, or what they are is not to be found out.
+    """The shards of a folder, or one shard. Raises DataError: there are none, or their kind cannot be determined.
 
     Args:
-        form: of the table of forms; by default that of the folder's index, or the one whose image the first record
-            has.
-        keys: other keys than the form's.
+        form: form in the table; by default that of the folder's index, or the one whose image the first record has.
+        keys: keys that differ from the form's.
         labels: see `label_files.read_labels`; by default labels.json in the folder.
-        whole: a folder that lacks shards is refused.
+        whole: refuse a folder with missing shards.
     """
     folder = path if path.is_dir() else path.parent
     found, target = (form_named(form, keys), "") if form else _indexed(folder)
     if found and keys and not form:
         found, target = form_named("default", {**to_json(found), **keys}), ""
     paths = _files(path, [found] if found else _forms(keys))
-    if found is None or form:  # also one that is named: with another's, every record would be left out
+    if found is None or form:  # also a named one: with another form's keys, every record would be left out
         found = _form_of(paths, [found] if found else _forms(keys))
     if labels is None and (folder / LABELS).is_file():
         labels = folder / LABELS
@@ -57,7 +56,7 @@ def open_shards(
 
 
 class ListedShard(NamedTuple):
-    """What an index says of a shard; indexes of earlier versions have no hash."""
+    """A shard in an index; indexes of earlier versions have no hash."""
 
     size_bytes: int
     examples: int
@@ -65,10 +64,10 @@ class ListedShard(NamedTuple):
 
 
 def listed_shards(folder: Path) -> dict[str, ListedShard]:
-    """The shards that the index of a folder names; none where it is not finished.
+    """The shards in the index of a folder; none if it is not finished.
 
     Raises:
-        DataError: the index is damaged, or names what is no shard.
+        DataError: the index is damaged, or names something that is not a shard.
     """
     form, _ = _indexed(folder)
     try:
@@ -89,7 +88,7 @@ def listed_shards(folder: Path) -> dict[str, ListedShard]:
 
 
 def missing_shards(shards: Sequence[Shard]) -> list[str]:
-    """Names of shards that the index, or the names of the others, speak of, and that are not beside them."""
+    """Names of missing shards, from the index or from the names of the others."""
     form, folder = shards[0].form, shards[0].path.parent
     found = filter(None, [form.file_pattern.fullmatch(shard.path.name) for shard in shards])
     wanted = {
@@ -104,7 +103,7 @@ def missing_shards(shards: Sequence[Shard]) -> list[str]:
 
 
 def lacking(shards: Sequence[Shard]) -> str:
-    """What is not there of a folder of records, in a sentence; "" where all is."""
+    """A sentence about what is missing from a folder of records; "" if nothing is."""
     missing = missing_shards(shards)
     more = ", …" if len(missing) > _MOST_LISTED else ""
     shown = f"{counted(len(missing), 'shard')} missing: {', '.join(missing[:_MOST_LISTED])}{more}" if missing else ""
@@ -112,7 +111,7 @@ def lacking(shards: Sequence[Shard]) -> str:
 
 
 def unwritten(folder: Path) -> str:
-    """What to do about records whose writing was stopped before its end; "" for whole ones, and other programs'."""
+    """What to do about records whose writing was interrupted; "" for complete ones, and those of other programs."""
     with suppress(DataError):
         if not listed_shards(folder):
             command = "Give the same text-recognizer records command again"
@@ -121,7 +120,7 @@ def unwritten(folder: Path) -> str:
 
 
 def _forms(keys: Mapping[str, Any] | None) -> list[RecordForm]:
-    """The default form, and others of the table, with these keys. Raises SpecError: not even the default can be so."""
+    """The default form, and other forms that allow these keys. Raises SpecError: not even the default allows them."""
     found = [form_named("default", keys)]
     for name in FORMS:
         with suppress(SpecError):
@@ -161,7 +160,7 @@ def _indexed(folder: Path) -> tuple[RecordForm | None, str]:
 
 
 def _form_of(paths: Sequence[Path], forms: Sequence[RecordForm]) -> RecordForm:
-    """The first of the forms whose image the first sound record has."""
+    """The first form whose image the first valid record has."""
     without_texts = RecordForm(label="", text="", name="", group="")
     for record in (record for path in paths for record in records(Shard(path, without_texts))):
         if isinstance(record, Record):

@@ -1,4 +1,4 @@
-"""Any dataset of characters or lines as records."""
+"""Writes any dataset of characters or lines as records."""
 
 import copy
 import io
@@ -34,19 +34,19 @@ def write_records(
 ) -> tuple[dict[str, Any], list[MadeShard]]:
     """Writes all splits, each shuffled, dark on white, with a label file and an index of counts.
 
-    Shards of a split have equally many examples, give or take one. The same dataset and arguments give the same bytes
-    whatever the number of processes; after a kill, the same call goes on.
+    Shards of a split have the same number of examples, plus or minus one. The same dataset and arguments give the same
+    bytes for any number of processes; after a kill, the same call continues.
 
     Args:
-        dataset: not yet prepared.
+        dataset: a dataset that is not yet prepared.
         encoding: png, jpeg or raw; by default that of the form.
-        shard_size: the most examples of a shard.
-        seed: of the order.
+        shard_size: maximum number of examples in a shard.
+        seed: seed of the order.
     Returns:
-        the index, and what was made of each shard.
+        the index, and the result for each shard.
     Raises:
-        SpecError: the dataset shows no characters or lines, or the form cannot hold its images.
-        DataError: the folder holds something else, or cannot be written.
+        SpecError: the dataset is not of characters or lines, or the form does not support its images.
+        DataError: the folder has other content, or cannot be written.
     """
     spec, encoding = dataset.data_spec, encoding or form.default_encoding
     if spec.target not in ("character", "line"):
@@ -91,7 +91,7 @@ def _shards(
 def _examples(
     dataset: Dataset, name: SplitName, chosen: NDArray[np.int64], form: RecordForm, encoding: str
 ) -> Iterator[bytes]:
-    """Serialised samples; the dataset is unprepared, so that no arrays are sent to the process that this runs in."""
+    """Serialised samples; the dataset is unprepared, so that no arrays are sent to the worker process."""
     dataset.prepare()
     split, spec = dataset.split(name), dataset.data_spec
     ids, groups = split.ids, split.groups

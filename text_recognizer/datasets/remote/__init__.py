@@ -1,1 +1,1 @@
-"""Remote files: the registry of where they are, downloads verified by hash, archives."""
+"""Remote files: their registry, downloads verified by hash, archives."""

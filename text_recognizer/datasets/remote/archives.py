@@ -1,4 +1,4 @@
-"""Reads zip and tar archives, and refuses members that would land outside their folder."""
+"""Reads zip and tar archives; refuses members with paths outside their folder."""
 
 import bz2
 import errno
@@ -24,19 +24,19 @@ from text_recognizer.whole_files import folder_beside
 
 TAR_ENDINGS = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _DAMAGES = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError)
-# What the libraries raise besides: about encrypted members, names that are none, sizes that cannot be.
+# Further errors of the libraries: encrypted members, invalid names, impossible sizes.
 _ODD = (RuntimeError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, MemoryError, struct.error)
-# Members in each other's way, places before the beginning of a file; a full disk is none of the archive's faults.
+# Conflicting members, negative offsets; a full disk is not the archive's fault.
 _OF_THE_ARCHIVE = (errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EPERM)
 _ALWAYS_MEMBERS = 10_000
-_BYTES_A_MEMBER = 100  # of the archive, at least, where it has more of them
-_LONGEST_PART_BYTES, _MOST_PARTS = 255, 32  # of a member's name
-_MOST_TIMES = 100  # as large as the archive may all of its members be; XML comes to 30
+_BYTES_A_MEMBER = 100  # minimum size of an archive per member, if it has many
+_LONGEST_PART_BYTES, _MOST_PARTS = 255, 32  # limits on a member's name
+_MOST_TIMES = 100  # maximum compression ratio; XML has up to 30
 _LONGEST_HEADER_BYTES = 1 << 20
 _UNPACKERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 
 _Archive = zipfile.ZipFile | tarfile.TarFile
-Kind = Literal["file", "folder", "link", "other"]  # the last is a device or pipe
+Kind = Literal["file", "folder", "link", "other"]  # other: a device or pipe
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is called like an archive that this module reads."""
+    """Whether a file has the name of a supported archive."""
     return path.name.lower().endswith((".zip", *TAR_ENDINGS))
 
 
 def members(path: Path) -> list[Member]:
-    """All entries of an archive. Raises DataError: it is damaged, or an entry would land outside its folder."""
+    """All entries of an archive. Raises DataError: it is damaged, or an entry has a path outside its folder."""
     with _opened(path) as archive:
         return [member for member, _ in _members(path, archive)]
 
 
 @contextmanager
 def open_member(path: Path, name: str) -> Iterator[IO[bytes]]:
-    """One file of an archive, for reading; damage found while it is read is a DataError as well."""
+    """Opens one file of an archive; damage found while reading is a DataError too."""
     with _opened(path) as archive:
         found = {member.name: info for member, info in _members(path, archive)}
         if name not in found:
@@ -77,7 +77,7 @@ def open_member(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 
 def extract(path: Path, folder: Path) -> Path:
-    """Unpacks an archive into a new folder, which gets its name when everything is in it; for one process at a time.
+    """Unpacks an archive into a new folder, atomically; for one process at a time.
 
     Raises:
         DataError: the archive is damaged, too large for the disk, has links, or names that lead outside the folder.
@@ -101,10 +101,10 @@ def extract(path: Path, folder: Path) -> Path:
 
 
 class _PackedTar:
-    """What tarfile reads: it takes a header for as long as it says, and passes over a member by unpacking it.
+    """The stream that tarfile reads, with limits: tarfile trusts the sizes in headers, and unpacks skipped members.
 
     Args:
-        in_headers: whether no member is read yet, only their headers.
+        in_headers: whether only headers are being read, no members.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +129,7 @@ class _PackedTar:
         self._file.seek(position)
 
     def begin_member(self) -> None:
-        """Whatever is read from here on belongs to the next header."""
+        """Counts everything from here on towards the next header."""
         self._header_bytes = 0
 
     def tell(self) -> int:
@@ -172,7 +172,7 @@ def _named(path: Path, member: str | None = None) -> Iterator[None]:
 
 
 def _members(path: Path, archive: _Archive) -> list[tuple[Member, Any]]:
-    """The entries of an archive and what its library calls them, all of them checked."""
+    """The checked entries of an archive, with the library's objects."""
     stored_bytes = path.stat().st_size
     most_members = max(_ALWAYS_MEMBERS, stored_bytes // _BYTES_A_MEMBER)
     found: list[tuple[Member, Any]] = []
@@ -215,7 +215,7 @@ def _refuse_escape(path: Path, member: Member) -> None:
     depths = itertools.accumulate(1 - 2 * (part == "..") for part in re.split(r"[/\\]", name) if part not in ("", "."))
     if member.kind == "other":
         reason = "is a device or a pipe"
-    elif member.kind == "link":  # which may lead anywhere, also by way of others; data sets need none
+    elif member.kind == "link":  # may lead anywhere, also via other links; data sets need none
         reason = "is a link: unpack the archive by hand"
     elif "\0" in name or not name or not (parts or member.kind == "folder"):
         reason = "has no name that a file can have"

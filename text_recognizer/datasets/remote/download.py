@@ -1,4 +1,4 @@
-"""Gets one address into one file (https, http, s3, file): resumed where it stopped, tried again where that may help."""
+"""Downloads an address into a file (https, http, s3, file), with resuming and retries."""
 
 import json
 import urllib.request
@@ -15,10 +15,10 @@ from text_recognizer.whole_files import sha256_of
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-RETRIES = 3  # in a row without a megabyte gained: about three seconds of waiting
+RETRIES = 3  # in a row without a megabyte of progress: about three seconds of waiting
 GAIN_BYTES = 1 << 20
 BACKOFF_S = 0.5
-LONGEST_WAIT_S = 60.0  # a server that asks for more than this has failed
+LONGEST_WAIT_S = 60.0  # if a server asks to wait longer, the download fails
 RETRY_STATUSES = (408, 429, 500, 502, 503, 504)
 TIMEOUT_S = (10.0, 30.0)  # to connect; between two pieces
 PIECE_BYTES = 1 << 16
@@ -27,11 +27,11 @@ OnProgress = Callable[[int, int | None], None]
 
 
 class DownloadError(Exception):
-    """An address did not give the file; another one may."""
+    """The download from an address failed; another address may work."""
 
 
-class Interrupted(Exception):  # noqa: N818 - no error yet: the next try may succeed
-    """A transfer broke off for a reason that may pass; the response is what the server answered, if it did."""
+class Interrupted(Exception):  # noqa: N818 - not an error yet: the next try may succeed
+    """A transfer was interrupted for a possibly temporary reason; `response` is the server's response, if any."""
 
     def __init__(self, reason: str, response: "BaseHTTPResponse | None" = None) -> None:
         super().__init__(reason)
@@ -39,17 +39,17 @@ class Interrupted(Exception):  # noqa: N818 - no error yet: the next try may suc
 
 
 class OutOfDate(Interrupted):
-    """What was gathered so far does not belong to the file that is there now."""
+    """The partial download does not belong to the current version of the file."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server sends.
+    """The response of a server.
 
     Args:
         start: position in the file of the first byte of `pieces`.
-        total_bytes: size of the whole file, when it is known.
-        validator: names this version of the file, so that a later request can insist on it.
+        total_bytes: size of the whole file, if known.
+        validator: identifies this version of the file, so that a later request can require it.
     """
 
     pieces: Iterator[bytes]
@@ -62,25 +62,25 @@ Opener = Callable[[str, int, str | None], AbstractContextManager[Answer]]
 
 
 def size_in(text: str) -> int | None:
-    """The bytes that a header announces; None where it announces no number of at most 18 digits."""
+    """The size in a header; None if it is not a number of at most 18 digits."""
     return int(text) if text.isdecimal() and len(text) <= 18 else None
 
 
 def part_of(path: Path) -> Path:
-    """Where the bytes of a file are gathered."""
+    """The path of the partial download of a file."""
     return path.with_name(f"{path.name}.part")
 
 
 @dataclass
 class Download:
-    """A file on its way; it gets its name when its size and hash are right.
+    """A download; the file gets its name once its size and hash are verified.
 
     Args:
-        path: the file. Its bytes are gathered beside it; they stay, with a note of their origin, if a transfer fails.
-        sha256: which it must have; None for a file that is not known yet.
-        said_by: where that hash is written, for the message about another one.
-        size_bytes: which it must have, when that is known.
-        endpoint_url: server of s3:// addresses; by default what the AWS settings say.
+        path: the file. The partial download is beside it; it stays, with a note of its origin, if the transfer fails.
+        sha256: expected hash; None if unknown.
+        said_by: the file that contains the expected hash, for messages.
+        size_bytes: expected size, if known.
+        endpoint_url: server of s3:// addresses; by default from the AWS settings.
         on_progress: called with the bytes so far and the total, if known.
     """
 
@@ -97,15 +97,15 @@ class Download:
         self._resumed = False
 
     def run(self, url: str) -> str:
-        """Fetches the file from an address; its SHA-256.
+        """Downloads the file from an address; returns its SHA-256.
 
         Raises:
-            DownloadError: this address does not give the file.
+            DownloadError: the download from this address failed.
             OSError: the file cannot be written.
         """
         found = self._gather(url)
         if self.sha256 not in (None, found) and self._resumed:
-            self._discard()  # halves of two versions of a file have the hash of neither: once more, from its beginning
+            self._discard()  # parts of two versions of a file match neither hash: start again from the beginning
             found = self._gather(url)
         if self.sha256 not in (None, found):
             with open(self._part, "rb") as file:
@@ -184,13 +184,13 @@ class Download:
 
 
 def _wait(retry: Any, interruption: Interrupted) -> Any:
-    """Waits as the server or the policy asks, and returns the policy for the next try."""
+    """Waits as required by the server or the policy, and returns the policy for the next try."""
     from urllib3.exceptions import HTTPError, MaxRetryError
 
     response = interruption.response
     try:
         asked_s = (retry.get_retry_after(response) or 0) if response is not None else 0
-    except (HTTPError, ValueError, OverflowError):  # neither seconds nor a date: waited as if nothing had been asked
+    except (HTTPError, ValueError, OverflowError):  # neither seconds nor a date: use the default wait
         response, asked_s = None, 0
     if asked_s > LONGEST_WAIT_S:
         raise DownloadError(f"{interruption}; it asks to wait {asked_s:.0f} s") from interruption
@@ -204,10 +204,10 @@ def _wait(retry: Any, interruption: Interrupted) -> Any:
 
 @contextmanager
 def open_file(url: str, _start: int, _validator: str | None) -> Iterator[Answer]:
-    """Reads a file of this machine from its beginning."""
+    """Reads a local file from its beginning."""
     path = Path(urllib.request.url2pathname(urlsplit(url).path))
     try:
-        file = open(path, "rb")  # noqa: SIM115 - only failing to read is the address's fault
+        file = open(path, "rb")  # noqa: SIM115 - only errors of reading are the address's fault
     except OSError as error:
         raise DownloadError(f"cannot read {path}: {error.strerror}") from error
     with file:
@@ -216,11 +216,11 @@ def open_file(url: str, _start: int, _validator: str | None) -> Iterator[Answer]
 
 @contextmanager
 def open_http(url: str, start: int, validator: str | None) -> Iterator[Answer]:
-    """Asks a web server for a file from a position on; it may answer with the whole file."""
+    """Requests a file from a web server from a position on; it may send the whole file."""
     import requests
     import urllib3
 
-    # Compressed on the way, a .gz would arrive unpacked and a position would mean something else.
+    # With content encoding, a .gz would arrive unpacked and positions would differ.
     headers = {"Accept-Encoding": "identity", "User-Agent": f"text-recognizer/{__version__}"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -235,7 +235,7 @@ def open_http(url: str, start: int, validator: str | None) -> Iterator[Answer]:
         raise Interrupted(_in_words(error)) from error
     except requests.RequestException as error:
         raise DownloadError(str(error)) from error
-    except UnicodeError as error:  # of the address that it redirects to
+    except UnicodeError as error:  # in the address that it redirects to
         raise DownloadError(f"its answer cannot be read: {error}") from error
 
 
@@ -245,14 +245,14 @@ def _http_answer(response: Any, asked_start: int) -> Answer:
     unit_and_range, _, whole = response.headers.get("Content-Range", "").partition("/")
     total_bytes = size_in(whole)
     if response.status_code == 416 and asked_start and total_bytes == asked_start:
-        return Answer(iter(()), asked_start, total_bytes, None)  # everything is here already
+        return Answer(iter(()), asked_start, total_bytes, None)  # everything has been downloaded already
     if response.status_code == 416 and asked_start:
         raise OutOfDate(f"{response.status_code} {response.reason}")
     if response.status_code not in (200, 206):
         raise DownloadError(f"{response.status_code} {response.reason}")
     pieces = response.raw.stream(PIECE_BYTES, decode_content=False)
     etag = response.headers.get("ETag", "")
-    # A weak ETag (W/"…") names the meaning of a file, not its bytes.
+    # A weak ETag (W/"…") identifies the meaning of a file, not its bytes.
     validator = etag if etag.startswith('"') else response.headers.get("Last-Modified")
     if response.status_code == 206:
         if not unit_and_range.startswith(f"bytes {asked_start}-"):
@@ -262,7 +262,7 @@ def _http_answer(response: Any, asked_start: int) -> Answer:
 
 
 def _in_words(error: BaseException) -> str:
-    """The innermost cause: what wraps it repeats addresses and object names."""
+    """The innermost cause: the wrapping errors repeat addresses and object names."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return str(error) or type(error).__name__

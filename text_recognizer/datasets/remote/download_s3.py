@@ -1,4 +1,4 @@
-"""s3:// addresses: from AWS or any store that speaks its protocol, signed or anonymous."""
+"""s3:// addresses: AWS or any S3-compatible store, signed or anonymous."""
 
 import os
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from text_recognizer.datasets.remote.download import (
     size_in,
 )
 
-# A public object is refused to someone whose keys are unknown or expired, but not to someone who shows none.
+# A public object is refused if the request is signed with unknown or expired keys, but not if it is unsigned.
 _REFUSED = ("AccessDenied", "403", "InvalidAccessKeyId", "ExpiredToken", "InvalidToken", "SignatureDoesNotMatch")
 _CHANGED = ("PreconditionFailed", "412", "InvalidRange", "416")
 
 
 def s3_opener(endpoint_url: str | None) -> Opener:
-    """A function that asks an object store for an object from a position on.
+    """A function that requests an object from a position on.
 
     Args:
         endpoint_url: the server; by default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile's, else AWS.
@@ -71,7 +71,7 @@ def _get(endpoint_url: str | None, url: str, start: int, validator: str | None) 
 
 
 def s3_client(endpoint_url: str | None = None, anonymous: bool = False) -> tuple[Any, bool]:
-    """A client, and whether it signs its requests: it does when credentials are found."""
+    """A client, and whether it signs its requests, which depends on credentials."""
     import boto3
     import botocore
     from botocore.config import Config

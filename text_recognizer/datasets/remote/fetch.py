@@ -1,4 +1,4 @@
-"""Remote datasets on this machine: fetched once, verified by hash, into the data folder."""
+"""Downloads remote datasets into the data folder once, verified by hash."""
 
 import shutil
 import sys
@@ -20,18 +20,18 @@ State = Literal["fetched", "partly fetched", "not fetched", "needs login"]
 
 
 def raw_folder(table: RemoteTable) -> Path:
-    """Where the files of a table are or will be."""
+    """The folder of a table's files."""
     return data_folder() / "raw" / table.name
 
 
 def fetch(table: RemoteTable) -> dict[str, Path]:
-    """The files of a table by filename, downloaded where they are missing or wrong.
+    """The files of a table by filename, downloaded if missing or wrong.
 
-    Of several processes that ask at once, one downloads and the others wait. Every file's hash is checked each time;
-    one that is not published is recorded at the first fetch, in SHA256SUMS beside the files.
+    If several processes call this at once, one downloads and the others wait. Every file's hash is verified each time;
+    an unpublished hash is recorded at the first download, in SHA256SUMS beside the files.
 
     Raises:
-        DataError: a file can be had from none of its addresses; it needs a registration; the disk is full or read-only.
+        DataError: all addresses of a file failed; it needs a registration; the disk is full or read-only.
     """
     folder = raw_folder(table)
     if wrong := _wrong_files(table):
@@ -46,7 +46,7 @@ def fetch(table: RemoteTable) -> dict[str, Path]:
 
 
 def verify(table: RemoteTable) -> list[str]:
-    """Reads every file of a table again: one sentence for each that is missing or not what the registry says."""
+    """Verifies every file of a table: one sentence for each that is missing or differs from the registry."""
     found = []
     for file in table.files:
         path = raw_folder(table) / file.filename
@@ -59,12 +59,12 @@ def verify(table: RemoteTable) -> list[str]:
 
 
 def any_file(table: RemoteTable) -> bool:
-    """Whether something of a table is on this machine, right or wrong."""
+    """Whether any file of a table is on this machine, right or wrong."""
     return any((raw_folder(table) / file.filename).is_file() for file in table.files)
 
 
 def state(table: RemoteTable) -> State:
-    """How much of a table is on this machine, by name and size; `verify` reads the files."""
+    """The state of a table on this machine, by names and sizes; `verify` reads the files."""
     there = [_is_there(raw_folder(table) / file.filename, file) for file in table.files]
     if all(there):
         return "fetched"
@@ -75,7 +75,7 @@ def state(table: RemoteTable) -> State:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk or a folder that cannot be written into a DataError."""
+    """Converts a full disk or an unwritable folder into a DataError."""
     try:
         yield
     except OSError as error:
@@ -87,7 +87,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def one_process(path: Path, purpose: str) -> Iterator[None]:
-    """Holds the lock beside a path; a process that finds it held says so and waits."""
+    """Holds the lock beside a path; if another process holds it, says so and waits."""
     import filelock
 
     lock = filelock.FileLock(f"{path}.lock")
@@ -103,7 +103,7 @@ def one_process(path: Path, purpose: str) -> Iterator[None]:
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
-    """The folder with what an archive holds, unpacked by one process if it is not there. Raises DataError."""
+    """The unpacked folder of an archive, unpacked by one process if missing. Raises DataError."""
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with one_process(folder, f"to unpack {archive.name}"):
@@ -140,7 +140,7 @@ def _wrong_files(table: RemoteTable) -> list[RemoteFile]:
 
 
 def _expected(table: RemoteTable, file: RemoteFile) -> str | None:
-    """The hash that a file must have; None where none is published and it was never fetched."""
+    """The expected hash of a file; None if none is published and it was never downloaded."""
     return file.sha256 or _recorded(table).get(file.filename)
 
 
@@ -162,7 +162,7 @@ def _record(table: RemoteTable) -> None:
         if not file.sha256 and file.filename not in recorded:
             row = f"{sha256_of(raw_folder(table) / file.filename)}  {file.filename}\n"
             with suppress(OSError), open(raw_folder(table) / SUMS, "a", encoding="utf-8") as sums:
-                sums.write(row)  # where nothing can be written, the file cannot be changed either
+                sums.write(row)  # if nothing can be written, the file cannot be changed either
 
 
 def _is_there(path: Path, file: RemoteFile) -> bool:
@@ -173,7 +173,7 @@ def _is_there(path: Path, file: RemoteFile) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file; a DataError where it cannot be read."""
+    """The hash of a file. Raises DataError: it cannot be read."""
     with system_errors(f"read {path}"):
         return whole_files.sha256_of(path)
 
@@ -196,7 +196,7 @@ def _refuse_logins(table: RemoteTable, wrong: list[RemoteFile]) -> None:
 
 
 def _is_other(table: RemoteTable, file: RemoteFile) -> str:
-    """What hash the file has that is there, and what it should have; "" where none is there, or any will do."""
+    """The actual and the expected hash of an existing file; "" if there is no file, or no expected hash."""
     path, expected = raw_folder(table) / file.filename, _expected(table, file)
     if not path.is_file() or not expected:
         return ""

@@ -1,4 +1,4 @@
-"""What metadata.toml says: remote datasets, where their files are, their hashes, sizes and licences."""
+"""Reads metadata.toml: remote datasets, the addresses, hashes and sizes of their files, licences."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name is safe as the name of a file or folder on every system."""
+    """Whether a name is a safe file or folder name on every system."""
     return _PLAIN_NAME.fullmatch(name) is not None
 
 
@@ -53,10 +53,10 @@ class RemoteFile:
     """One file of a table.
 
     Args:
-        urls: where it is, tried in this order; may be empty when `login` is set.
-        sha256: 64 hexadecimal digits, lower case; None where none is published: that of the first fetch counts.
-        size_bytes: None where it is not known for certain; the hash decides.
-        login: where to register. Such a file is never downloaded, only looked for.
+        urls: addresses, tried in this order; may be empty if `login` is set.
+        sha256: 64 hexadecimal digits, lower case; None if none is published: then that of the first download counts.
+        size_bytes: None if not known for certain; the hash decides.
+        login: where to register. Such a file is never downloaded; it must already be in the data folder.
     """
 
     filename: Filename
@@ -71,8 +71,8 @@ class RemoteTable:
     """One dataset of the registry.
 
     Args:
-        metadata: the registry file it stands in.
-        endpoint_url: the server of its s3:// addresses, when it is not AWS and not set in the environment.
+        metadata: its registry file.
+        endpoint_url: the server of its s3:// addresses, if it is not AWS and not set in the environment.
     """
 
     name: str
@@ -86,18 +86,18 @@ class RemoteTable:
 
     @property
     def size_bytes(self) -> int | None:
-        """The size of all files together; None when one of them is unknown."""
+        """The total size of all files; None if one of them is unknown."""
         sizes = [file.size_bytes for file in self.files]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
     @property
     def hashes(self) -> dict[str, str | None]:
-        """sha256 of each file, where it is published."""
+        """sha256 of each file, if published."""
         return {file.filename: file.sha256 for file in self.files}
 
 
 def load_registry() -> dict[str, RemoteTable]:
-    """All tables of `registry_files` by name. Raises DataError: all that is wrong with files and tables."""
+    """All tables of `registry_files` by name. Raises DataError: with all problems of files and tables."""
     tables: dict[str, RemoteTable] = {}
     for file in registry_files():
         for name, table in read_registry(file).items():
@@ -113,7 +113,7 @@ def load_registry() -> dict[str, RemoteTable]:
 def registry_files() -> list[Path]:
     """The files that settings.metadata_places() names. Raises DataError: a folder has none.
 
-    A folder stands for its metadata.toml and those of the folders in it.
+    A folder stands for its metadata.toml and those of its subfolders.
     """
     files: list[Path] = []
     for place in metadata_places():
@@ -128,7 +128,7 @@ def registry_files() -> list[Path]:
 
 
 def home_of(name: str) -> Path:
-    """The registry file that has a table, or else is the place for it: the first one."""
+    """The registry file that has a table, or else the first one, where it would be added."""
     places = metadata_places()
     existing = [file for place in places for file in _files_in(place) if file.exists()]
     first = places[0] / "metadata.toml" if places[0].is_dir() else places[0]
@@ -142,7 +142,7 @@ def _files_in(place: Path) -> list[Path]:
 
 
 def read_registry(path: Path) -> dict[str, RemoteTable]:
-    """The tables of one file. Raises DataError: all that is wrong with it."""
+    """The tables of one file. Raises DataError: with all its problems."""
     return parse_registry(registry_text(path), path)
 
 
@@ -159,14 +159,14 @@ def registry_text(path: Path) -> str:
 def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
     """The tables in the text of a registry file.
 
-    The older layout, one dataset a file with url, filename and sha256 at top level, is named after its folder.
+    In the older layout, one dataset per file with url, filename and sha256 at top level, the name is the folder's.
 
     Args:
-        path: where the text is from, or will be.
+        path: file of the text.
     """
     if len(text) > _MOST_CHARACTERS:
         raise DataError(f"{shown(path)} has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.")
-    # Python's tomllib takes quadratic time for names that are joined by dots.
+    # Python's tomllib takes quadratic time for dotted names.
     if any(part.count(".") > _MOST_DOTS for part in _BETWEEN_NAMES.split(re.sub(r"[ \t]", "", text))):
         raise DataError(f"{shown(path)} joins more than {_MOST_DOTS} names by dots.")
     try:
@@ -186,7 +186,7 @@ def parse_registry(text: str, path: Path) -> dict[str, RemoteTable]:
 
 
 def is_one_table(document: Mapping[str, Any]) -> bool:
-    """Whether the whole file is one dataset: its keys stand at top level."""
+    """Whether the whole file is one dataset, with its keys at top level."""
     return any(isinstance(document.get(key), str) for key in ("url", "filename", "sha256"))
 
 
@@ -203,12 +203,12 @@ def find_table(name: str) -> RemoteTable:
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative to where the user stands when it lies below."""
+    """A path for messages: relative to the working folder if it is below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def read_table(name: str, value: Any, path: Path, problems: list[str]) -> RemoteTable:
-    """One table; what is wrong with it is added to the problems."""
+    """Reads one table; problems are appended."""
     label = f"[{name}]"
     if not is_plain_name(name):
         problems.append(f"{label}: a table's name may hold only letters, digits, '.', '_' and '-'. {received(name)}")
@@ -217,7 +217,7 @@ def read_table(name: str, value: Any, path: Path, problems: list[str]) -> Remote
         return RemoteTable(name, (), path)
     if "files" in value:
         about, entries = {key: item for key, item in value.items() if key != "files"}, value["files"]
-    else:  # the keys of the only file stand in the table itself
+    else:  # the keys of the only file are in the table itself
         about = {key: item for key, item in value.items() if key in (*ABOUT_KEYS, "endpoint_url")}
         entries = [{key: item for key, item in value.items() if key not in about}]
     arguments, found = check_arguments(label, RemoteTable, about, apart_from=("name", "files", "metadata"))
@@ -234,7 +234,7 @@ def read_table(name: str, value: Any, path: Path, problems: list[str]) -> Remote
 
 
 def _file(label: str, value: Mapping[str, Any], problems: list[str]) -> list[RemoteFile]:
-    """A file of a table; none where something is wrong with it, which is added to the problems."""
+    """A file of a table, or None; problems are appended."""
     listed = value.get("urls", [value["url"]] if "url" in value else [])
     others = {key: item for key, item in value.items() if key != "url"}
     arguments, found = check_arguments(label, RemoteFile, {**others, "urls": listed})
@@ -250,7 +250,7 @@ def _file(label: str, value: Mapping[str, Any], problems: list[str]) -> list[Rem
 
 
 def without_password(url: str) -> str:
-    """An address as messages and registries show it."""
+    """An address for messages and registries."""
     before, at, after = url.partition("://")
     end = re.search(r"[/?#\\]", after)
     place = after.rpartition("@")[2] if end is None else after[: end.start()].rpartition("@")[2] + after[end.start() :]

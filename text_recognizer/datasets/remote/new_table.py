@@ -1,4 +1,4 @@
-"""Describes new files and writes their table into metadata.toml; comments and layout of the rest stay."""
+"""Adds tables of new files to metadata.toml; comments and layout of the rest stay."""
 
 import re
 import shutil
@@ -41,18 +41,18 @@ def add_table(
     endpoint_url: str | None = None,
     replace: bool = False,
 ) -> RemoteTable:
-    """Fetches files, computes their size and hash, and adds their table to the registry.
+    """Downloads files, computes their sizes and hashes, and adds their table to the registry.
 
-    The files stay in the data folder: the new table is fetched already.
+    The files stay in the data folder, so the new table is already downloaded.
 
     Args:
-        sources: addresses, or paths of files on this machine.
+        sources: addresses, or paths of local files.
         about: title, licence, homepage, citation.
-        sha256: hashes that the files must have, in the order of the sources; none to take the files as they come.
-        login: where others have to register; then a path is not written down as an address.
-        replace: put the table in the place of one with the same name.
+        sha256: expected hashes of the files, in the order of the sources; none to accept any.
+        login: where others have to register; then paths are not recorded as addresses.
+        replace: replace a table of the same name.
     Raises:
-        DataError: a file cannot be had, or the table cannot be added; the registry is then as it was.
+        DataError: a file is unavailable, or the table cannot be added; then the registry is unchanged.
     """
     path = home_of(name)
     _check_request(name, sources, sha256)
@@ -80,12 +80,12 @@ def add_table(
 
 
 def update_table(name: str) -> list[Path]:
-    """Writes the hash, and the size where one is given, of the files as they are now into the registry.
+    """Updates the registry with the hashes, and sizes if given, of the current files.
 
     Returns:
-        the files of the table that are on this machine.
+        the files of the table on this machine.
     Raises:
-        DataError: none is; the registry cannot be read or written.
+        DataError: there are none; the registry cannot be read or written.
     """
     table = find_table(name)
     with one_process(data_folder() / "raw" / "metadata", f"to change {shown(table.metadata)}"):
@@ -149,7 +149,7 @@ def _describe(
         except DownloadError as error:
             raise DataError(f"cannot fetch {without_password(url)}: {reason(error)}.") from error
     return {
-        # The registry is shared; .netrc holds passwords.
+        # The registry is shared; passwords belong into .netrc.
         "url": without_password(url) if is_address or login is None else None,
         "filename": path.name,
         "sha256": found,
@@ -161,7 +161,7 @@ def _describe(
 def _write_table(
     path: Path, name: str, about: Mapping[str, Any], files: Sequence[Mapping[str, Any]], replace: bool
 ) -> RemoteTable:
-    _check_place(name, path, replace)  # once more: another process may have added it meanwhile
+    _check_place(name, path, replace)  # again: another process may have added it meanwhile
     table = {key: value for key, value in about.items() if value is not None}
     table["files"] = [{key: value for key, value in file.items() if value is not None} for file in files]
     text = _with_table(_text(path), name, tomlkit.dumps({name: table}))
@@ -175,7 +175,7 @@ def _write_table(
 
 
 def _with_table(text: str, name: str, table: str) -> str:
-    """A registry with a table's lines put in: after the others, or in the place of the old ones."""
+    """A registry with a table's lines inserted: after the others, or replacing the old ones."""
     names = "|".join(re.escape(form) for form in (name, f'"{name}"', f"'{name}'"))
     old = re.search(rf"^[ \t]*\[\[?[ \t]*(?:{names})[ \t]*[.\]]", text, re.MULTILINE)
     if old is None:

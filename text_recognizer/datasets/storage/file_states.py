@@ -1,4 +1,4 @@
-"""The files of a folder, and whether they have changed since they were converted, by their sizes and times."""
+"""The files of a folder, and whether they have changed since their conversion, by size and time."""
 
 import hashlib
 import os
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from text_recognizer.errors import DataError, system_errors
 
-SYSTEM_FOLDERS = ("__MACOSX", "lost+found")  # which macOS and file systems make, and which hold none of a user's data
-_SYSTEM_PREFIX = "._"  # of files in which macOS keeps what other disks cannot: ._scan.jpg beside scan.jpg
+SYSTEM_FOLDERS = ("__MACOSX", "lost+found")  # made by macOS and file systems, without user data
+_SYSTEM_PREFIX = "._"  # files with macOS metadata: ._scan.jpg beside scan.jpg
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The files in a folder and in all folders in it, sorted; links that lead nowhere are among them.
+    """The files in a folder, recursively and sorted, including dangling links.
 
-    A link to a folder is followed, unless it leads to where all is read anyway or to a folder above. Files and folders
-    that systems make are left out, also where they cannot be read.
+    A link to a folder is followed, unless its target is read anyway or is a parent folder. System files and folders are
+    skipped, even if they cannot be read.
 
     Raises:
         DataError: a folder cannot be read.
@@ -38,20 +38,20 @@ def files_below(folder: Path) -> list[Path]:
             target = Path(inner, name).resolve()
             if target.is_relative_to(root) or root.is_relative_to(target) or here.is_relative_to(target):
                 folders.remove(name)
-        # Sorted, so that what two links lead to is found by the same one everywhere.
+        # Sorted, so that the target of two links is always found through the same one.
         folders[:] = sorted({*folders} - {*SYSTEM_FOLDERS})
     return sorted(found)
 
 
 def state(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change of a file, for a cache's key. Raises DataError: it is not there."""
+    """Size in bytes and modification time of a file, for a cache key. Raises DataError: it does not exist."""
     with system_errors(f"read {path}"):
         found = path.stat()
     return found.st_size, found.st_mtime_ns
 
 
 def state_of_files(paths: Iterable[Path]) -> str:
-    """Changes when a file does: a hash of places, sizes and times; the same from whatever folder a file is named."""
+    """A hash of paths, sizes and times that changes when a file does; independent of the working folder."""
     digest, here = hashlib.sha256(), Path.cwd()
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""Work spread over processes, in order and with progress."""
+"""Parallel work in processes, in order and with progress."""
 
 import os
 import threading
@@ -15,20 +15,20 @@ from text_recognizer.wording import counted
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-LINE_EVERY_S = 10.0  # of progress where there is no terminal
+LINE_EVERY_S = 10.0  # interval of progress lines if there is no terminal
 _LOOK_FOR_PARENT_S = 1.0
 
 
 def in_processes(
     function: Callable[[Task], Result], tasks: Sequence[Task], processes: int | None = None
 ) -> Iterator[Result]:
-    """A function's results in the order of tasks, from several processes. Raises DataError: a worker was killed.
+    """Maps a function over tasks in several processes, in order. Raises DataError: a worker was killed.
 
-    The workers are new processes that import only what the tasks need: forking one that runs TensorFlow can hang, and
-    the standard pools run a caller's script again unless it is guarded.
+    The workers are new processes that import only what the tasks need: forking a process that runs TensorFlow can hang,
+    and the standard pools run the caller's script again unless it is guarded.
 
     Args:
-        processes: 1 works in this process; None takes as many as there are cores for this process.
+        processes: 1 works in this process; None uses one per available core.
     """
     if processes == 1 or len(tasks) <= 1:
         yield from map(function, tasks)
@@ -37,7 +37,7 @@ def in_processes(
     from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
     from joblib.externals.loky.process_executor import TerminatedWorkerError  # type: ignore[import-untyped]
 
-    # What is cancelled when a later step fails is no news to a user who is told why that failed.
+    # If a later step fails, its error is reported; cancelled work need not be.
     unused = r"\d+ tasks (which were still being processed|have been successfully executed)"
     warnings.filterwarnings("ignore", unused, UserWarning)
     processes = min(processes or joblib.cpu_count(), len(tasks))
@@ -51,12 +51,12 @@ def in_processes(
             f"Set LOKY_MAX_CPU_COUNT=1 in the environment to use one process."
         ) from error
     finally:
-        with suppress(Exception):  # whatever is left of the workers must not hide why we stop
+        with suppress(Exception):  # errors of the remaining workers must not hide the cause
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def _end_with(parent: int) -> None:
-    """Ends a worker when its parent is gone: it would wait for ever for someone to take its result."""
+    """Ends a worker when its parent has died: it would wait forever to deliver its result."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -68,7 +68,7 @@ def _end_with(parent: int) -> None:
 
 @contextmanager
 def progress(label: str, total: int, noun: str, verb: str = "preparing") -> Iterator[Callable[[int], None]]:
-    """Shows work on standard error: a bar on a terminal, otherwise single lines; yields what counts done work."""
+    """Shows progress on standard error: a bar on a terminal, otherwise lines; yields a function to count work."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -85,7 +85,7 @@ def progress(label: str, total: int, noun: str, verb: str = "preparing") -> Iter
 
 
 def _lines(label: str, total: int, noun: str, console: Any) -> Callable[[int], None]:
-    """What counts done work and prints how much it is, with the time that is left, every ten seconds."""
+    """A function that counts work and prints the progress, with the remaining time, every ten seconds."""
     began = last_line = time.monotonic()
     done = 0
 

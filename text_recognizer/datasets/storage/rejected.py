@@ -1,4 +1,4 @@
-"""What is not in a dataset, and why: in the store, as a table for people, and in one line."""
+"""Rejected samples and reasons: in the store, as a table, and in one line."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ _COLUMNS = ("name", "reason", "text", "noun")
 
 @dataclass(frozen=True)
 class Rejected:
-    """A sample that is not in the dataset, and why.
+    """A rejected sample and the reason.
 
     Args:
-        noun: what it is where it is no single sample of its dataset: "page" for all lines of one.
+        noun: what it is if it is not a single sample: "page" for all lines of a page.
     """
 
     name: str
@@ -38,15 +38,15 @@ def packed_rejected(rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
 
 
 def unpacked_rejected(arrays: Mapping[str, NDArray[Any]]) -> list[Rejected]:
-    # Stores of before have no nouns.
+    # Older stores have no nouns.
     columns = [unpacked(f"rejected.{column}", arrays) for column in _COLUMNS if f"rejected.{column}" in arrays]
     return [Rejected(*row) for row in zip(*columns, strict=True)]
 
 
 def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
-    """How many were rejected and why, in one line, the first of each reason by name; `noun` where they have none.
+    """The numbers of rejected samples and reasons in one line, with an example of each; `noun`: the default noun.
 
-    What follows a colon in a reason is about that line alone.
+    Text after a colon in a reason is specific to that sample.
     """
     reasons = Counter(one.reason.partition(": ")[0] for one in rejected)
     first = {one.reason.partition(": ")[0]: one.name for one in reversed(rejected)}
@@ -58,13 +58,13 @@ def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
 
 
 def outlook_in_words(pages: int, lines: int, rejected: Sequence[Rejected], noun: str = "line") -> str:
-    """What is to be converted, without rejected ones; no pages where lines come by themselves."""
+    """What will be converted, without rejected samples; without pages if lines have their own images."""
     there = counted(lines, "line") if not pages else f"{counted(pages, 'page')} with {counted(lines, 'line')}"
     return f"{there} to convert" + (f". {summary(rejected, noun)}" if rejected else "")
 
 
 def write_table(folder: Path, rejected: Sequence[Rejected]) -> Path | None:
-    """rejected.tsv, a tab-separated table; None where there is nothing to write, or no place."""
+    """Writes rejected.tsv, a tab-separated table; None if there is nothing to write, or no place for it."""
     path = folder / "rejected.tsv"
     if not rejected or path.exists():
         return path if rejected else None

@@ -1,7 +1,7 @@
-"""The store: arrays converted once, then memory-mapped, so that all processes of a machine share one copy.
+"""The store: arrays that are converted once, then memory-mapped, so that all processes of a machine share one copy.
 
-A store is a folder of .npy files and a meta.json. It is made in a temporary folder beside its place and renamed when
-it is whole, so a half-written store is never seen.
+A store is a folder of .npy files and a meta.json. It is written to a temporary folder beside its path and renamed when
+complete, so a partial store is never visible.
 """
 
 import hashlib
@@ -25,11 +25,11 @@ MOST_READ_AHEAD = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2 
 
 
 class StoreWriter:
-    """What a conversion fills: named arrays. Raises DataError, from all methods: the folder cannot be written.
+    """Receives the named arrays of a conversion. All methods raise DataError: the folder cannot be written.
 
     Args:
-        folder: where they are written.
-        store: where they are to be in the end, for messages.
+        folder: temporary folder of the arrays.
+        store: final path, for messages.
     """
 
     def __init__(self, folder: Path, store: Path) -> None:
@@ -42,10 +42,10 @@ class StoreWriter:
 
     @contextmanager
     def grow(self, name: str, dtype: str, shape: tuple[int, ...] = ()) -> Iterator[Callable[[NDArray[Any]], None]]:
-        """An array of elements of a shape on disk, of unknown length: yields the function that appends (n, *shape)."""
+        """Writes an array of unknown length to disk: yields a function that appends (n, *shape)."""
         length = 0
         with _writing(self._store):
-            file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - what the caller raises is not of writing
+            file = open(self._folder / f"{name}.npy", "wb")  # noqa: SIM115 - the caller's errors are not errors of writing
             _write_header(file, dtype, (0, *shape))
 
         def append(values: NDArray[Any]) -> None:
@@ -58,7 +58,7 @@ class StoreWriter:
             yield append
             with _writing(self._store):
                 file.seek(0)
-                # Of the same size: numpy leaves room for the length to grow.
+                # The header has the same size: numpy reserves space for a growing length.
                 _write_header(file, dtype, (length, *shape))
         finally:
             with _writing(self._store):
@@ -83,9 +83,9 @@ class Store:
         if name not in self._open:
             mapped: Any = np.load(self.folder / f"{name}.npy", mmap_mode="r")
             if mapped.nbytes > MOST_READ_AHEAD:
-                # With each image, the system would read 31 other pages, and drop them before they are wanted.
+                # Read-ahead would load 31 other pages with each image, and drop them before they are needed.
                 mapped._mmap.madvise(mmap.MADV_RANDOM)
-            self._open[name] = np.asarray(mapped)  # a plain view: indexing np.memmap itself is several times slower
+            self._open[name] = np.asarray(mapped)  # a plain view: indexing np.memmap is several times slower
         return self._open[name]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -93,7 +93,7 @@ class Store:
         return {name: self.array(name) for name in self.meta["arrays"]}
 
     def problems(self) -> list[str]:
-        """Compares every array with its recorded hash; empty when all agree."""
+        """Compares every array with its recorded hash; empty if all match."""
         found = []
         for name, recorded in self.meta["arrays"].items():
             path = self.folder / f"{name}.npy"
@@ -110,13 +110,13 @@ def _write_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
 
 
 def store_folder(dataset: str, key: Mapping[str, Any]) -> Path:
-    """Where the store of a dataset is or will be; the key is everything that the stored arrays depend on."""
+    """The folder of a dataset's store; the key contains everything that the stored arrays depend on."""
     digest = hashlib.sha256(json.dumps({"format": FORMAT, **key}, sort_keys=True).encode()).hexdigest()[:12]
     return data_folder() / "processed" / f"{dataset}-{digest}"
 
 
 def find_store(folder: Path) -> Store | None:
-    """The store at this place if it is whole. One that is not has lost files: it is made again."""
+    """The store at this path if it is complete. An incomplete one has lost files and is made again."""
     try:
         store = Store(folder)
         sizes = {name: (folder / f"{name}.npy").stat().st_size for name in store.meta["arrays"]}
@@ -127,10 +127,10 @@ def find_store(folder: Path) -> Store | None:
 
 
 def make_store(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
-    """The store, converted first by one process if missing. Raises DataError: it cannot be written or read."""
+    """The store; if missing, one process converts it first. Raises DataError: it cannot be written or read."""
     import filelock
 
-    if found := find_store(folder):  # without the lock: a finished store may lie on a read-only disk
+    if found := find_store(folder):  # without the lock: a finished store may be on a read-only disk
         return found
     with _writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
     with folder_beside(folder) as temporary:
         try:
             convert(StoreWriter(temporary, folder))
-        except OSError as error:  # not one of writing: the writer tells those itself
+        except OSError as error:  # not an error of writing, which the writer reports itself
             raise DataError(
                 f"cannot convert the data for the dataset store {folder}: {reason(error)}. Nothing was stored."
             ) from error

@@ -1,4 +1,4 @@
-"""Many texts in two arrays, so that they lie in a store and are shared between processes."""
+"""Texts packed into two arrays, so that they can be stored and shared between processes."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class PackedStrings:
-    """Texts, decoded when asked for: content in UTF-8, and offsets (N + 1,) where each begins, in bytes."""
+    """Texts, decoded on access: content in UTF-8, and offsets (N + 1,) in bytes."""
 
     def __init__(self, content: NDArray[np.uint8], offsets: NDArray[np.int64]) -> None:
         self.content = content
@@ -37,7 +37,7 @@ class PackedStrings:
 
 
 def packed(name: str, texts: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Texts as the two arrays that `unpacked` reads."""
+    """Packs texts into the two arrays that `unpacked` reads."""
     strings = PackedStrings.pack(texts)
     return {name: strings.content, f"{name}.offsets": strings.offsets}
 
@@ -47,5 +47,5 @@ def unpacked(name: str, arrays: Mapping[str, NDArray[Any]]) -> PackedStrings:
 
 
 def storable(text: str) -> str:
-    """A text that UTF-8 can hold."""
+    """A text that can be encoded in UTF-8."""
     return text.encode("utf-8", "replace").decode("utf-8")

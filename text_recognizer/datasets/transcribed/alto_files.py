@@ -1,4 +1,4 @@
-"""Where the pages of an archive are: ALTO, PAGE XML or hOCR files, their images, writers and splits."""
+"""Finds the pages of an archive: ALTO, PAGE XML or hOCR files, their images, writers and splits."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from text_recognizer.images.grey import SUFFIXES
 from text_recognizer.settings import given_path
 from text_recognizer.wording import did_you_mean, received
 
-_OF_TRANSKRIBUS = ("page", "alto")  # its folders for XML files, which lie beside the images
+_OF_TRANSKRIBUS = ("page", "alto")  # folders of Transkribus for XML files, beside the images
 
 WHOLE_REGION = "its text is not divided into lines (TextLine)"
 
@@ -30,9 +30,9 @@ class ArchivePage:
 
     Args:
         name: of an XML file, that with the folders below the archive's and without its ending.
-        image: where the image is, or should be.
-        group: what must not be in two splits: the writer, or the page itself; "" where it is unknown.
-        problem: why the page cannot be used, where that is known already.
+        image: path of the image, whether or not it exists.
+        group: the writer, or the page itself, which must not be in two splits; "" if unknown.
+        problem: why the page cannot be used, if already known.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ArchivePage:
     problem: str = ""
 
     def cut(self, along_outline: bool = True, steep_only: bool = False) -> LinesOfPage:
-        """The lines, to be cut out of the image; arguments as of LinesOfPage."""
+        """The lines, to be cut out of the image; arguments: see LinesOfPage."""
         size, lines = (self.text.width, self.text.height), self.text.lines
         problems = ("" if line.outline else "it has no outline" for line in lines)
         samples = tuple(
@@ -102,12 +102,12 @@ class AltoFiles:
 
     @cached_property
     def pages(self) -> list[ArchivePage]:
-        """The pages by name; of a file that cannot be read or has no writer, a page with a problem.
+        """The pages by name; for a file that cannot be read or has no writer, a page with a problem.
 
         Files about a whole document, which Transkribus and eScriptorium write beside those of its pages, are left out.
 
         Raises:
-            DataError: no line is of the types that are asked for.
+            DataError: no line is of the requested types.
         """
         pages = [page for file in self.files if (page := self._page(file))]
         if self.line_types is None:
@@ -140,14 +140,14 @@ class AltoFiles:
         folders = [file.parent]
         if file.parent.name in _OF_TRANSKRIBUS:
             folders.append(file.parent.parent)
-        if self.image_folder is not None:  # often as deep in its folders as the XML file is in its own
+        if self.image_folder is not None:  # often at the same depth as the XML file
             below = "." if self.path.is_file() else file.parent.relative_to(self.path)
             folders = [self.image_folder / below, self.image_folder]
         named = page.image.replace("\\", "/")
         names = [named, Path(named).name, unquote(Path(named).name)] if named else []
         names += [f"{file.stem}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
         places = [folder / name for folder in folders for name in names]
-        places += [file.parent.parent / named] * ("/" in named)  # in a workspace of OCR-D, relative to it
+        places += [file.parent.parent / named] * ("/" in named)  # in an OCR-D workspace, relative to it
         found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - any name
         return found or folders[-1] / (Path(named).name or f"{file.stem}.jpg")
 
@@ -161,7 +161,7 @@ def _with_types(text: PageText, types: tuple[str, ...]) -> PageText:
 
 
 def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:
-    """The argument writer_pattern of a dataset. Raises SpecError: it is no regular expression."""
+    """The argument writer_pattern of a dataset. Raises SpecError: it is not a regular expression."""
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:
@@ -169,10 +169,10 @@ def compiled_pattern(pattern: str | None) -> re.Pattern[str] | None:
 
 
 def writer_of(name: str, pattern: re.Pattern[str] | None) -> str:
-    """What a pattern finds in the name of a page: its first group, if it has one; without a pattern the name itself.
+    """The writer in a page's name: the first group of the pattern, or its match; without a pattern the name itself.
 
     Raises:
-        DataError: it finds nothing, or nothing but empty text: lines without a writer could come into several splits.
+        DataError: no match, or an empty one: lines without a writer could be in several splits.
     """
     if pattern is None:
         return name

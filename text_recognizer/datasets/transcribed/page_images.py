@@ -1,4 +1,4 @@
-"""Lines cut out of the images of pages."""
+"""Cuts lines out of page images."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from text_recognizer.images.line_steps import Grey
 from text_recognizer.images.straighten import are_upside_down, bent_baseline, straightened
 from text_recognizer.reading_order import runs_right_to_left
 
-_MOST_DISTORTION = 0.02  # rounding, not another image
+_MOST_DISTORTION = 0.02  # due to rounding; more means a different image
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class LinesOfPage(LineSource):
     """The lines of one page.
 
     Args:
-        outlines: one for each sample, in the page's units.
-        width, height: of the page in those units; 0 when they are the image's pixels.
-        along_outline: whiten what lies outside the polygon, or keep its whole box.
-        baselines: one for each sample, empty where the file has none; or none at all.
-        steep_only: straightens what is steep and nothing else.
+        outlines: one per sample, in the page's units.
+        width, height: size of the page in those units; 0 if they are the image's pixels.
+        along_outline: whiten what is outside the polygon, or keep its whole box.
+        baselines: one per sample, empty if the file has none; or none at all.
+        steep_only: straighten only steep lines.
     """
 
     is_page = True
@@ -62,13 +62,13 @@ def box_outline(x1: float, y1: float, x2: float, y2: float) -> Points:
 
 
 def page_scale(image: Grey, width: float, height: float) -> float:
-    """Pixels of an image for each unit of its page.
+    """Pixels of an image per unit of its page.
 
     Args:
-        width, height: of the page; 0 where its file says nothing. One of the two is enough.
+        width, height: size of the page; 0 if not given. One of the two is enough.
     Raises:
-        UnfitImageError: one of the two is negative or no finite number; page and image are of different proportions,
-            so one was turned or cut.
+        UnfitImageError: one of the two is negative or not finite; the aspect ratios of page and image differ, so one
+            was rotated or cropped.
     """
     if not (math.isfinite(width) and math.isfinite(height) and width >= 0 and height >= 0):
         size = f"{str(width)[:20]} x {str(height)[:20]}"
@@ -84,7 +84,7 @@ def page_scale(image: Grey, width: float, height: float) -> float:
 
 
 def in_pixels(outline: Points, scale: float) -> Points:
-    """A polygon in pixels of its image. Raises UnfitImageError: one of its points is nowhere."""
+    """A polygon in pixels of its image. Raises UnfitImageError: one of its points is not finite."""
     if not all(math.isfinite(value) for corner in outline for value in corner):
         raise UnfitImageError("its outline has a coordinate that is not a finite number")
     return tuple((x * scale, y * scale) for x, y in outline)
@@ -98,15 +98,15 @@ def cut_out(
     steep_only: bool = False,
     is_directed: bool = False,
 ) -> Grey:
-    """A line: the box around its polygon, or where it slopes or bends, its polygon laid along a straight baseline.
+    """The image of a line: the box around its polygon, or if it slopes or bends, straightened along its baseline.
 
-    What lies outside the polygon gets the median level of its inside.
+    Pixels outside the polygon get the median level of those inside.
 
     Args:
-        baseline: from the first character to the last, in pixels; empty where it is not known.
+        baseline: from the first character to the last, in pixels; empty if unknown.
         steep_only, is_directed: see `bent_baseline`.
     Raises:
-        UnfitImageError: the polygon has no area or lies outside the image.
+        UnfitImageError: the polygon has no area or is outside the image.
     """
     outline = visible_part(outline, image, "polygon")
     points = np.array(outline)
@@ -138,7 +138,7 @@ def _moved(points: Points, left: float, top: float) -> Points:
 
 
 def visible_part(outline: Points, image: Grey, noun: str = "outline") -> Points:
-    """The part of a polygon (pixels) that lies inside an image. Raises UnfitImageError: it has no area."""
+    """The part of a polygon (pixels) inside an image. Raises UnfitImageError: it has no area."""
     if not has_area(outline):
         raise UnfitImageError(f"its {noun} has no area")
     inside = inside_image(outline, image)
@@ -148,7 +148,7 @@ def visible_part(outline: Points, image: Grey, noun: str = "outline") -> Points:
 
 
 def inside_image(outline: Points, image: Grey) -> Points:
-    """The part of a polygon (pixels) that lies inside an image; empty where there is none.
+    """The part of a polygon (pixels) inside an image; empty if there is none.
 
     Source: Sutherland and Hodgman (1974), "Reentrant polygon clipping".
     """
@@ -171,7 +171,7 @@ def inside_image(outline: Points, image: Grey) -> Points:
 
 
 def has_area(outline: Points) -> bool:
-    """Whether a polygon holds at least half a unit, by the shoelace formula."""
+    """Whether a polygon has an area of at least half a unit, by the shoelace formula."""
     following = (*outline[1:], *outline[:1])
     twice = sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(outline, following, strict=True))
     return abs(twice) >= 1
