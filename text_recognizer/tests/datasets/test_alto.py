@@ -223,7 +223,7 @@ def test_files_about_the_document_in_an_export_are_no_pages(folder):
     (folder / "mets.xml").write_text('<ns3:mets xmlns:ns3="http://www.loc.gov/METS/"/>')
     (folder / "metadata.xml").write_text("<trpDocMetadata/>")
     assert str(AltoLinesDataset(str(folder)).outlook()) == "3 pages with 9 lines to convert"
-    assert prepared(folder).rejected == ()
+    assert not prepared(folder).rejected
 
 
 @pytest.mark.parametrize("given", ["pages.zip", "."])
