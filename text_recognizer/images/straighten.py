@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import starmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,13 +59,24 @@ def are_upside_down(lines: Sequence[tuple[Points, Points]]) -> bool:
     Their baselines run to the left, and most of their outlines is below these. That is not certain of a single line:
     one in fifteen has more below its baseline than above.
     """
-    known = [(outline, np.array(baseline)[[0, -1]]) for outline, baseline in lines if baseline and len(outline) > 2]
-    turned = 0
-    for outline, course in known:
-        across, down = course[1] - course[0]
-        above, below = _reach(np.array(outline), course) if across < -abs(down) else (0.0, 0.0)
-        turned += above > below
-    return 2 * turned > len(known)
+    known = _courses(lines)
+    left = [(outline, course) for outline, course, across, down in known if across < -abs(down)]
+    return 2 * sum(bool(above > below) for above, below in starmap(_reach, left)) > len(known)
+
+
+def run_backwards(lines: Sequence[tuple[Points, Points]]) -> bool:
+    """Whether most vertical lines (outline, baseline) of right-to-left texts have baselines in that direction, too.
+
+    Then most of their outlines is below these, instead of above.
+    """
+    vertical = [(outline, course) for outline, course, across, down in _courses(lines) if abs(down) > abs(across)]
+    return 2 * sum(bool(above < below) for above, below in starmap(_reach, vertical)) > len(vertical)
+
+
+def _courses(lines: Sequence[tuple[Points, Points]]) -> list[tuple[Floats, Floats, float, float]]:
+    """Outline, ends of the baseline, and how far it goes to the right and down, of lines that have both."""
+    known = [(np.array(outline), np.array(line)[[0, -1]]) for outline, line in lines if line and len(outline) > 2]
+    return [(outline, course, *(course[1] - course[0]).tolist()) for outline, course in known]
 
 
 def straightened(image: Grey, outline: Points, baseline: Points, paper: int) -> Grey | None:

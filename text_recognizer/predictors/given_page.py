@@ -90,7 +90,8 @@ def _read_lines(
     page: ArchivePage, reader: LinePredictor, scale: float
 ) -> tuple[tuple[LineOfText | None, ...], tuple[str, ...]]:
     given = page.text.lines
-    source = page.cut(steep_only=not reader.bundle.data_spec.straightened)  # as the reader's dataset cuts them
+    data_spec = reader.bundle.data_spec  # lines are cut out as the reader's dataset does
+    source = page.cut(steep_only=not data_spec.straightened, alphabet="".join(data_spec.classes))
     prepared, problems = {}, []
     for position, sample in enumerate(source.samples):
         try:
@@ -104,7 +105,7 @@ def _read_lines(
         LineOfText(
             _box(in_pixels(line.outline, scale)),
             predictions[position],
-            in_pixels(line.baseline, scale),
+            in_pixels(source.course(position), scale),
             in_pixels(line.outline, scale),
             prepared[position].shape[1],
         )

@@ -33,7 +33,7 @@ class AltoLinesDataset(LineDataset):
             a page is a group.
     """
 
-    recipe_version = 5
+    recipe_version = 6
     straightened = True
 
     path: str

@@ -42,7 +42,7 @@ class ArchivePage:
     split: SplitName | Literal[""] = ""
     problem: str = ""
 
-    def cut(self, along_outline: bool = True, steep_only: bool = False) -> LinesOfPage:
+    def cut(self, along_outline: bool = True, steep_only: bool = False, alphabet: str = "") -> LinesOfPage:
         """The lines, to be cut out of the image; arguments: see LinesOfPage."""
         size, lines = (self.text.width, self.text.height), self.text.lines
         problems = ("" if line.outline else "it has no outline" for line in lines)
@@ -51,7 +51,7 @@ class ArchivePage:
             for line, problem in zip(lines, problems, strict=True)
         )
         outlines, baselines = tuple(line.outline for line in lines), tuple(line.baseline for line in lines)
-        return LinesOfPage(samples, self.image, outlines, *size, along_outline, baselines, steep_only)
+        return LinesOfPage(samples, self.image, outlines, *size, along_outline, baselines, steep_only, alphabet)
 
 
 class AltoFiles:

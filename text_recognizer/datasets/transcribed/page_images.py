@@ -1,6 +1,7 @@
 """Cuts lines out of page images."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,8 @@ from text_recognizer.datasets.line_source import LineSource
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.images.line_steps import Grey
-from text_recognizer.images.straighten import are_upside_down, bent_baseline, straightened
-from text_recognizer.reading_order import runs_right_to_left
+from text_recognizer.images.straighten import are_upside_down, bent_baseline, run_backwards, straightened
+from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 _MOST_DISTORTION = 0.02  # due to rounding; more means a different image
 
@@ -28,6 +29,7 @@ class LinesOfPage(LineSource):
         along_outline: whiten what is outside the polygon, or keep its whole box.
         baselines: one per sample, empty if the file has none; or none at all.
         steep_only: straighten only steep lines.
+        alphabet: of lines without a text.
     """
 
     is_page = True
@@ -39,17 +41,41 @@ class LinesOfPage(LineSource):
     along_outline: bool = True
     baselines: tuple[Points, ...] = ()
     steep_only: bool = False
+    alphabet: str = ""
 
     def read(self, position: int) -> Grey:
         scale = page_scale(self._image, self.width, self.height)
-        baseline = in_pixels(self.baselines[position], scale) if self.baselines else ()
-        outline = in_pixels(self.outlines[position], scale)
-        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only, self._is_upside_down)
+        baseline, outline = (in_pixels(one, scale) for one in (self.course(position), self.outlines[position]))
+        return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only, is_directed=True)
+
+    def course(self, position: int) -> Points:
+        """The baseline of a line from the end that is on the left when it is read; empty where the file has none."""
+        baseline = self.baselines[position] if self.baselines else ()
+        if len(baseline) < 2:
+            return baseline
+        across, down = np.subtract(baseline[-1], baseline[0])
+        if abs(down) > abs(across):
+            is_backwards = self._run_backwards and self._is_right_to_left(position)
+        else:
+            is_backwards = across < 0 and not self._is_upside_down
+        return baseline[::-1] if is_backwards else baseline
 
     @cached_property
     def _is_upside_down(self) -> bool:
-        shapes = zip(self.samples, self.outlines, self.baselines or [()] * len(self.samples), strict=True)
-        return are_upside_down([(a, b) for sample, a, b in shapes if not runs_right_to_left(sample.text)])
+        left_to_right = [at for at, one in enumerate(self.samples) if not runs_right_to_left(one.text)]
+        others = sum(map(self._is_right_to_left, range(len(self.samples))))
+        return len(left_to_right) > others and are_upside_down(self._shapes(left_to_right))
+
+    @cached_property
+    def _run_backwards(self) -> bool:
+        return run_backwards(self._shapes(filter(self._is_right_to_left, range(len(self.samples)))))
+
+    def _is_right_to_left(self, position: int) -> bool:
+        text = self.samples[position].text or self.alphabet
+        return has_right_to_left(text) and runs_right_to_left(text)
+
+    def _shapes(self, positions: Iterable[int]) -> list[tuple[Points, Points]]:
+        return [(self.outlines[one], self.baselines[one]) for one in positions if self.baselines]
 
     @cached_property
     def _image(self) -> Grey:

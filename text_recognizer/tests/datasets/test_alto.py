@@ -11,6 +11,7 @@ from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.alto_paragraphs import AltoParagraphsDataset
+from text_recognizer.datasets.transcribed.alto_files import AltoFiles
 from text_recognizer.datasets.transcribed.page_images import cut_out, in_pixels, inside_image
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.images.line_form import UnfitImageError
@@ -96,6 +97,43 @@ def test_lines_of_a_page_upside_down_are_cut_out_as_they_are_read(folder):
         assert np.abs(found[f"p{index}#l0"][1][:, :95] - expected[:, :95]).mean() < 20
     hebrew = page_image(2)[::-1, ::-1][120 - y2 : 120 - y1, 200 - x2 : 200 - x1]
     assert np.array_equal(found["p2#l0"][1], hebrew)  # its baseline may run either way
+
+
+def page_of_lines(image, *lines):
+    """PAGE XML of lines: outline, baseline, text."""
+    return (
+        f'<PcGts><Page imageFilename="{image}">'
+        + "".join(
+            f'<TextLine id="l{number}"><Coords points="{outline}"/><Baseline points="{baseline}"/>'
+            f"<TextEquiv><Unicode>{text}</Unicode></TextEquiv></TextLine>"
+            for number, (outline, baseline, text) in enumerate(lines)
+        )
+        + "</Page></PcGts>"
+    )
+
+
+def test_vertical_lines_from_right_to_left_are_cut_out_upright_whichever_way_their_baseline_runs(folder):
+    outline, up, down = "10,10 40,10 40,110 10,110", "35,110 35,10", "35,10 35,110"
+    for name, baseline, text in (("a", up, "\u05d0\u05d1"), ("b", down, "\u05d0\u05d1"), ("c", down, "downwards")):
+        write_page(folder, name, page_of_lines(f"{name}.png", (outline, baseline, text)))
+    upwards, from_the_right, downwards = (page.cut().read(0) for page in AltoFiles(str(folder), None, None, None).pages)
+    assert np.array_equal(upwards, from_the_right)
+    assert not np.array_equal(upwards, downwards)
+    (folder / "c.xml").write_text((folder / "b.xml").read_text().replace("\u05d0\u05d1", ""))
+    page = AltoFiles(str(folder / "c.xml"), None, None, None).pages[0]
+    assert np.array_equal(page.cut(alphabet="\u05d0\u05d1").read(0), upwards)
+    assert np.array_equal(page.cut().read(0), downwards)  # nothing says that it is Hebrew
+
+
+def test_one_latin_line_does_not_turn_a_page_of_right_to_left_lines(folder):
+    (x1, y1, x2, y2), _ = LINES[0]
+    outline, baseline = f"{x1},{y1} {x2},{y1} {x2},{y2} {x1},{y2}", f"{x2},{y1 + 8} {x1},{y1 + 8}"  # more is below it
+    for index in range(3):
+        lines = [(outline, baseline, text) for text in ("Latin", "\u05d0\u05d1")]
+        write_page(folder, f"p{index}", page_of_lines(f"p{index}.png", *lines), seed=index)
+    found = lines_of(prepared(folder))
+    for index in range(3):
+        assert np.array_equal(found[f"p{index}#l1"][1], page_image(index)[y1:y2, x1:x2])
 
 
 def test_outlines_are_scaled_to_an_image_of_another_size(folder):

@@ -288,3 +288,12 @@ def test_hocr_has_no_baseline_of_an_upright_line():
     upright = LineOfText((10, 10, 30, 110), prediction("a"), ((28, 110), (27, 10)), ((10, 10), (30, 10), (30, 110)), 40)
     root = ET.fromstring(hocr(PageReading((upright,), 40, 120), "p.png"))
     assert only(root, ".//{*}div[@class='ocr_line']").get("title") == "bbox 10 10 30 110; poly 10 10 30 10 30 110"
+
+
+def test_words_of_a_line_whose_baseline_runs_to_the_left_are_where_they_stand(tmp_path):
+    x1, _, x2, y2 = LINES[0][0]
+    for baseline in (f"{x1} {y2 - 4} {x2} {y2 - 4}", f"{x2} {y2 - 4} {x1} {y2 - 4}"):
+        line = archive_pages.alto_line(0, LINES[0][0], "").replace("<TextLine", f'<TextLine BASELINE="{baseline}"')
+        write_page(tmp_path, "page", archive_pages.alto(line))
+        (read,) = read_given_page(tmp_path / "page.xml", Echo("ab c")).reading.lines  # type: ignore[arg-type]
+        assert [box for _, box in read.placed(read.prediction.words)] == [(10, 10, 30, 30), (40, 10, 50, 30)]

@@ -7,7 +7,7 @@ import pytest
 
 from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.transcribed.page_images import cut_out
-from text_recognizer.images.straighten import are_upside_down
+from text_recognizer.images.straighten import are_upside_down, run_backwards
 from text_recognizer.tests.datasets.archive_pages import alto, alto_line, page_xml, polygon
 from text_recognizer.tests.pages.page_drawing import drawn_page
 
@@ -81,6 +81,14 @@ def test_lines_are_upside_down_where_most_baselines_run_to_the_left_above_their_
         are_upside_down(lines)
         for lines in ([], [(OUTLINE, ())], [((), COURSE[::-1])], [upright], [backwards, backwards])
     )
+
+
+def test_vertical_baselines_run_backwards_where_most_have_their_letters_below():
+    up, down = ((turned(OUTLINE, degrees), turned(COURSE, degrees)) for degrees in (90, -90))
+    from_the_right = [(outline, course[::-1]) for outline, course in (up, down)]
+    assert run_backwards([*from_the_right, up])
+    assert not run_backwards([up, down, from_the_right[0]])
+    assert not any(run_backwards(lines) for lines in ([], [(OUTLINE, ())], [(OUTLINE, COURSE[::-1])]))
 
 
 def test_the_baselines_of_right_to_left_scripts_may_run_either_way():
