@@ -125,8 +125,10 @@ class AltoFiles:
         name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
         try:
             text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
-        except OfDocumentError:
-            return None
+        except OfDocumentError as error:
+            if not self.path.is_file():
+                return None
+            text, writer, problem = PageText(), "", reason(error)
         except DataError as error:
             text, writer, problem = PageText(), "", reason(error)
         if text.whole_regions and not text.lines and not problem:
