@@ -12,7 +12,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.characters.pictures import CharacterSample, PictureDataset, PictureSource
 from text_recognizer.datasets.formats.line_lists import SPLITS, read_line_list
 from text_recognizer.datasets.formats.plain_pickle import read_pickled_ids
-from text_recognizer.datasets.storage.file_states import SYSTEM_FOLDERS, files_below, state_of_files
+from text_recognizer.datasets.storage.file_states import SYSTEM_FOLDERS, files_below, named_file, state_of_files
 from text_recognizer.datasets.storage.rejected import Rejected, summary
 from text_recognizer.datasets.transcribed.alto_files import compiled_pattern, writer_of
 from text_recognizer.errors import DataError, reason
@@ -163,7 +163,7 @@ class ImageFolderDataset(PictureDataset):
             if line.problem or not line.text:
                 self._left_out.append(Rejected(line.file, line.problem or "its label is empty"))
                 continue
-            path = self._path.parent / line.file.strip().replace("\\", "/")
+            path = named_file(self._path.parent, line.file.strip().replace("\\", "/"))
             text = unicodedata.normalize("NFC", line.text.strip() or line.text)
             yield from self._found(path, text, SPLITS.get(line.split), line.about.get("writer", ""))
 

@@ -1,6 +1,7 @@
 """Lines in one image file each, with a list of their texts."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -10,7 +11,7 @@ from typing import Any
 from text_recognizer.datasets.formats.line_lists import SPLITS, LineList, find_lists, read_line_list, text_files
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.base import LineDataset
-from text_recognizer.datasets.storage.file_states import state, state_of_files
+from text_recognizer.datasets.storage.file_states import named_file, state, state_of_files
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import SUFFIXES, read_grey
 from text_recognizer.images.line_steps import Grey
@@ -118,18 +119,22 @@ class _Finder:
         self._by_stem: dict[Path, dict[str, str]] = {}
 
     def path(self, file: str) -> Path:
-        path = self.folder / file.replace("\\", "/")
+        path = named_file(self.folder, file.replace("\\", "/"))
         if path.suffix.lower() in SUFFIXES:
             return path
-        return path.parent / self._names(path.parent).get(path.name, path.name)
+        return path.parent / self._names(path.parent).get(_composed(path.name), path.name)
 
     def _names(self, folder: Path) -> dict[str, str]:
         if folder not in self._by_stem:
             names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208 - any name
-            images = {Path(name).stem: name for name in names if name.lower().endswith(SUFFIXES)}
+            images = {_composed(Path(name).stem): name for name in names if name.lower().endswith(SUFFIXES)}
             processed = {Path(stem).stem: name for stem, name in images.items() if Path(stem).suffix in _PROCESSED}
             self._by_stem[folder] = processed | images
         return self._by_stem[folder]
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _image_folder(lines: LineList) -> Path:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def files_below(folder: Path) -> list[Path]:
         # Sorted, so that the target of two links is always found through the same one.
         folders[:] = sorted({*folders} - {*SYSTEM_FOLDERS})
     return sorted(found)
+
+
+def named_file(folder: Path, name: str) -> Path:
+    """A file in a folder, which may have its name in another Unicode form than a list does: macOS decomposes é."""
+    forms = () if name.isascii() else (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((folder / form for form in forms if os.path.isfile(folder / form)), folder / name)  # noqa: PTH113
 
 
 def state(path: Path) -> tuple[int, int]:

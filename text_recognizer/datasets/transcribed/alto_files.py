@@ -12,7 +12,7 @@ from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.line_lists import SPLITS, refuse_packed
 from text_recognizer.datasets.formats.page_xml import OfDocumentError, PageText, read_page
 from text_recognizer.datasets.line_source import LineSample
-from text_recognizer.datasets.storage.file_states import files_below, state_of_files
+from text_recognizer.datasets.storage.file_states import files_below, named_file, state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.images.grey import SUFFIXES
@@ -148,8 +148,8 @@ class AltoFiles:
         named = page.image.replace("\\", "/")
         names = [named, Path(named).name, unquote(Path(named).name)] if named else []
         names += [f"{file.stem}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-        places = [folder / name for folder in folders for name in names]
-        places += [file.parent.parent / named] * ("/" in named)  # in an OCR-D workspace, relative to it
+        places = [named_file(folder, name) for folder in folders for name in names]
+        places += [named_file(file.parent.parent, named)] * ("/" in named)  # in an OCR-D workspace, relative to it
         found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - any name
         return found or folders[-1] / (Path(named).name or f"{file.stem}.jpg")
 

@@ -158,6 +158,12 @@ def test_images_beside_the_folders_page_and_alto_of_transkribus_are_found(folder
     assert AltoLinesDataset(str(folder / "page")).files.pages[0].image == folder / "page" / "scan.png"
 
 
+def test_an_image_is_found_by_a_name_that_macos_has_decomposed(folder):
+    (folder / "p1.xml").write_text(alto(image="caf\u00e9.png"), encoding="utf-8")
+    (folder / "cafe\u0301.png").touch()
+    assert AltoLinesDataset(str(folder)).files.pages[0].image == folder / "cafe\u0301.png"
+
+
 def test_an_image_is_named_from_the_workspace_that_ocr_d_keeps_its_pages_in(folder):
     for name in ("OCR-D-GT/p1.xml", "OCR-D-IMG/scan.tif", "other.tif"):
         (folder / name).parent.mkdir(exist_ok=True)

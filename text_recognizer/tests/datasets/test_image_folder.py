@@ -141,6 +141,18 @@ def test_a_table_of_paths_and_labels_may_say_split_and_writer(tmp_path):
     assert dataset.split("test").groups == ["anna", "anna"]
 
 
+def test_pictures_of_a_table_are_found_by_names_that_macos_has_decomposed(tmp_path):
+    save(tmp_path, "x", 6)
+    rows = ["path;label"]
+    for place, file in enumerate(sorted((tmp_path / "x").iterdir())):
+        file.rename(tmp_path / f"cafe\u0301{place}.png")
+        rows.append(f"caf\u00e9{place}.png;{'ab'[place % 2]}")
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    dataset = ImageFolderDataset(str(tmp_path / "table.csv"))
+    dataset.prepare()
+    assert sum(dataset.sizes().values()) == 6
+
+
 def test_a_table_as_spreadsheets_write_it_is_read_and_wrong_rows_are_named(tmp_path):
     save(tmp_path / "all", "x", 6)
     names = sorted(file.name for file in (tmp_path / "all" / "x").iterdir())

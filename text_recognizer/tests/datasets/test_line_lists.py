@@ -1,6 +1,7 @@
 """Lists of lines in every form, their encodings and mistakes; folders of older recognisers; real handwriting."""
 
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +205,19 @@ def test_names_without_endings_are_found_in_the_folder_lines(tmp_path):
         "test": ["c.d"],
     }
     assert [one.name for one in dataset.rejected] == ["f"]
+
+
+@pytest.mark.parametrize("ending", [".png", ""])
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_pictures_are_found_by_names_in_the_other_unicode_form(tmp_path, listed, stored, ending):
+    rows = ["file\tsplit\ttext"]
+    for index, (name, split) in enumerate((("é 1", "train"), ("é 2", "val"), ("é 3", "test"))):
+        save(tmp_path / f"{unicodedata.normalize(stored, name)}.png", picture(20 + index, 16))
+        rows.append(f"{unicodedata.normalize(listed, name)}{ending}\t{split}\tone")
+    (tmp_path / "lines.tsv").write_text("\n".join(rows), encoding="utf-8")
+    dataset = LineListDataset(str(tmp_path), height=16)
+    dataset.prepare()
+    assert dataset.sizes() == {"train": 1, "validation": 1, "test": 1}
 
 
 def test_a_column_to_group_by_that_is_not_there_is_named(tmp_path):
