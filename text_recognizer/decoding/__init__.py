@@ -1,1 +1,1 @@
-"""Decoding: from logits for every frame to texts. numpy only."""
+"""Decoding: from logits of frames to texts. numpy only."""

@@ -1,4 +1,4 @@
-"""Alignment: how probable a label is, and which frames show its characters."""
+"""Alignment: the probability of a label, and the frames of its characters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_NEVER = np.float32(-1e30)  # a logarithm of zero that can be added up
-_SCALED_EVERY = 8  # frames: in so few the probabilities of paths leave the range of floats in hopeless places only
+_NEVER = np.float32(-1e30)  # logarithm of zero, but finite
+_SCALED_EVERY = 8  # frames: in so few, only negligible path probabilities underflow
 _SMALLEST = 1e-300
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A label on the frames of its line.
+    """The alignment of a label with the frames of its line.
 
     Args:
-        log_probability: of the label, over all paths that spell it.
-        first, last: (L,) frames that show each character on the most probable path.
-        confidences: (L,) probability of each character in that of its frames where it is largest.
+        log_probability: log-probability of the label, over all paths that spell it.
+        first, last: (L,) first and last frame of each character on the most probable path.
+        confidences: (L,) maximum probability of each character over its frames.
     """
 
     log_probability: float
@@ -35,7 +35,7 @@ def align(
 
     Args:
         log_probabilities: (B, T, classes), class 0 being the blank.
-        frames: (B,) that show the line.
+        frames: (B,) number of frames that show the line.
         labels: class ids without blanks; each must have a path through its frames.
     """
     if not len(labels):
@@ -44,7 +44,7 @@ def align(
     spelled = np.zeros((len(labels), lengths.max()), np.int64)  # (B, S), S = 2 L + 1: blanks around all characters
     for row, label in zip(spelled, labels, strict=True):
         row[1 : 2 * len(label) : 2] = label
-    skips = np.zeros(spelled.shape, bool)  # a blank between different characters may be left out
+    skips = np.zeros(spelled.shape, bool)  # a blank between different characters may be skipped
     skips[:, 2:] = (spelled[:, 2:] != 0) & (spelled[:, 2:] != spelled[:, :-2])
     emitted = np.stack([row[:, places] for row, places in zip(log_probabilities, spelled, strict=True)], axis=1)
     best, moves = _best_paths(emitted, skips)
@@ -71,10 +71,10 @@ def align(
 
 
 def _best_paths(emitted: NDArray[np.float32], skips: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """The most probable path to each place, for log-probabilities (T, B, S) of the classes there.
+    """The most probable path to each state, for log-probabilities (T, B, S) of the states' classes.
 
     Returns:
-        (T, B, S) its log-probability; (T, B, S) how many places before it came from: 0, 1 or 2.
+        (T, B, S) its log-probability; (T, B, S) the step from the previous state: 0, 1 or 2.
     """
     count, batch, places = emitted.shape
     penalty = np.where(skips, np.float32(0), _NEVER)
@@ -95,7 +95,7 @@ def _best_paths(emitted: NDArray[np.float32], skips: NDArray[np.bool_]) -> tuple
 
 
 def _path(moves: NDArray[np.int8], place: int) -> NDArray[np.int64]:
-    """(T,) the place in each frame of the path that ends in `place`."""
+    """(T,) the state in each frame of the path that ends in `place`."""
     count, width = moves.shape
     flat, places = moves.tobytes(), np.empty(count, np.int64)
     for frame in range(count - 1, -1, -1):
@@ -107,14 +107,14 @@ def _path(moves: NDArray[np.int8], place: int) -> NDArray[np.int64]:
 def _over_all_paths(
     emitted: NDArray[np.float32], skips: NDArray[np.bool_], outside: NDArray[np.bool_], lengths: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(B,) logarithm of the probability of all paths that spell a line; -inf where floats cannot hold it.
+    """(B,) log-probability of all paths that spell a line; -inf if it underflows.
 
     Args:
-        outside: (T, B) which frames show nothing of the line.
+        outside: (T, B) frames beyond the line.
     """
     count, batch, places = emitted.shape
     probabilities = np.exp(emitted, dtype=np.float64)
-    probabilities[outside] = np.arange(places) % 2 == 0  # a path that is complete goes on with blanks
+    probabilities[outside] = np.arange(places) % 2 == 0  # a complete path continues with blanks
     total, arriving = np.zeros((batch, places + 2)), np.empty((batch, places))
     total[:, 2:4] = probabilities[0, :, :2]
     two_before, one_before, before = total[:, :-2], total[:, 1:-1], total[:, 2:]

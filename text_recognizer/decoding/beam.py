@@ -1,12 +1,12 @@
-"""Prefix beam search: the most probable texts, not the most probable paths, with or without knowledge of the language.
+"""Prefix beam search: the most probable texts, not the most probable paths, with or without a language model.
 
 Source: Graves (2012), "Supervised sequence labelling with recurrent neural networks", section 7.5; with scorers as in
 Hannun, Maas, Jurafsky and Ng (2014), "First-pass large vocabulary continuous speech recognition using bi-directional
 recurrent DNNs".
 
-All lines of a batch are searched at once, a frame at a time, in array operations. A prefix is known by a hash of its
-characters and of the prefix one character shorter. Probabilities are held as they are and scaled to 1 at every frame,
-the logarithm of the scale beside them: that is as safe as adding logarithms, and much faster.
+All lines of a batch are searched together, frame by frame, in array operations. A prefix is identified by a hash of its
+characters and of its parent prefix. Probabilities are stored linearly and rescaled to 1 at every frame, with the
+logarithm of the scale beside them: as safe as adding logarithms, and much faster.
 """
 
 from collections.abc import Sequence
@@ -21,21 +21,21 @@ Characters = NDArray[np.integer[Any]]
 Scores = NDArray[np.float64]
 
 _KEY_FACTOR, _KEY_STEP = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-_MAX_EXPONENT = 600.0  # of scores: beyond, doubles overflow
+_MAX_EXPONENT = 600.0  # limit of scores, beyond which doubles overflow
 
 
 class Scorer(Protocol):
-    """What else than the image speaks for a reading: a score, larger is better and none is above 0, by character."""
+    """A score of a reading besides the image, by character: larger is better, at most 0."""
 
     @property
     def start(self) -> int:
         """The state before the first character."""
 
     def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
-        """The states (N,) after one more character (N,) of class ids each, and what it adds to the score."""
+        """The states (N,) after one more character, class ids (N,), and their scores."""
 
     def finish(self, states: States) -> Scores:
-        """(N,) what the end of the text adds to the score."""
+        """(N,) score of the end of the text."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Hypothesis:
 
     Args:
         label: class ids without blanks.
-        log_probability: by the image alone, over the paths that the search has kept.
-        score: what hypotheses are ranked by: scorers and length included.
+        log_probability: from the image alone, over the paths kept by the search.
+        score: the ranking score, including scorers and length.
     """
 
     label: NDArray[np.int32]
@@ -66,17 +66,17 @@ def beam_search(
 
     Args:
         probabilities: (B, T, classes), class 0 being the blank.
-        frames: (B,) that show the line.
+        frames: (B,) number of frames that show the line.
         beam_width: prefixes kept after each frame.
-        scorers: with their weights beside the logarithm of the image's probability.
+        scorers: scorers and their weights relative to the image's log-probability.
         length_bonus: added to the score for each character.
-        smallest_probability: characters that are less probable in a frame do not begin there.
-        top: readings to return.
+        smallest_probability: characters with a lower probability in a frame do not begin there.
+        top: number of readings to return.
     """
     if not len(probabilities):
         return []
     counts = np.asarray(frames, np.int64)
-    order = np.argsort(-counts, kind="stable")  # lines that go on come first: a slice
+    order = np.argsort(-counts, kind="stable")  # unfinished lines come first: a slice
     probabilities, counts = probabilities[order], counts[order]
     candidates = _Candidates(probabilities, counts, smallest_probability)
     search = _Search(probabilities, candidates, beam_width, scorers, length_bonus)
@@ -110,8 +110,8 @@ class _Beams:
 
     Args:
         blank, character: probability of the prefix over paths that end in a blank, or in its last character.
-        last: class id of the last character; 0 of the empty prefix, -1 of a beam that is not in use.
-        key, parent: hash of the prefix, and of the one without its last character.
+        last: class id of the last character; 0 for the empty prefix, -1 for an unused beam.
+        key, parent: hashes of the prefix and of its parent.
         bonus: scores so far.
     """
 
@@ -153,7 +153,7 @@ class _Search:
         self._beams = _Beams(blank, character, last, key, parent, bonus)
 
     def step(self, frame: int, lines: int) -> None:
-        """One more frame for the first so many lines."""
+        """Processes a frame for the first `lines` lines."""
         beams = self._beams.first(lines)
         probabilities = self._probabilities[:lines, frame]
         total = beams.blank + beams.character
@@ -163,10 +163,10 @@ class _Search:
         if count:
             ids = self._candidates.ids[:lines, frame, :count]  # (B, K)
             begin = self._candidates.probabilities[:lines, frame, :count]
-            # A character that follows its like needs a blank between them.
+            # A repeated character needs a blank between.
             like = ids[:, None, :] == beams.last[:, :, None]
             extended = begin[:, None, :] * np.where(like, beams.blank[:, :, None], total[:, :, None])  # (B, W, K)
-            # A prefix whose parent is in the beam gets what the parent would be extended to; the parent then is not.
+            # If a prefix and its parent are both in the beam, the extension is merged into the prefix.
             is_parent = beams.parent[:, :, None] == beams.key[:, None, :]  # (B, child, parent)
             is_parent &= (beams.last > 0)[:, :, None] & (beams.last >= 0)[:, None, :]
             line, child, parent = np.nonzero(is_parent)
@@ -192,11 +192,11 @@ class _Search:
         stay_character: NDArray[np.float64],
         extended: NDArray[np.float64],
     ) -> None:
-        """Keeps the best of the prefixes that stay and of those one character longer."""
+        """Keeps the best of the unchanged and the extended prefixes."""
         lines, width, count = extended.shape
         offset = np.where(beams.last >= 0, beams.bonus, -np.inf).max(axis=1, keepdims=True)
         stayed = (stay_blank + stay_character) * np.exp(np.minimum(beams.bonus - offset, _MAX_EXPONENT))
-        if self._only_lose:  # most extensions are behind all that stays already, whatever they lose besides
+        if self._only_lose:  # most extensions are already worse than all unchanged prefixes
             most = np.exp(np.minimum(beams.bonus - offset + self._length_bonus, _MAX_EXPONENT))
             extended *= extended * most[:, :, None] >= stayed.min(axis=1)[:, None, None]
         gained, next_states = self._gains(extended, ids, lines)
@@ -233,7 +233,7 @@ class _Search:
     def _gains(
         self, extended: NDArray[np.float64], ids: NDArray[np.int64], lines: int
     ) -> tuple[NDArray[np.float64], list[NDArray[np.int64]]]:
-        """(B, W, K) what each extension adds to the score, and the states of the scorers after it."""
+        """(B, W, K) scores of the extensions, and the states of the scorers after them."""
         gained = np.full(extended.shape, self._length_bonus)
         if not self._scorers:
             return gained, []
@@ -269,7 +269,7 @@ class _Search:
         ]
 
     def _labels(self, beams: NDArray[np.int64]) -> list[list[NDArray[np.int32]]]:
-        """The characters of chosen beams (B, N), followed backwards to the first frame."""
+        """The characters of chosen beams (B, N), traced back to the first frame."""
         beams = beams.copy()
         letters = np.full((len(self._history), *beams.shape), -1, np.int64)
         for frame in range(len(self._history) - 1, -1, -1):

@@ -1,4 +1,4 @@
-"""What separates readings from texts: the fewest edits of characters and of words."""
+"""Edit distances between readings and texts, in characters and words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class LineErrors:
     Args:
         character_errors, word_errors: fewest insertions, deletions and substitutions that turn the reading into the
             text.
-        characters, words: of the text. Words are what white space parts.
+        characters, words: lengths of the text. Words are separated by white space.
         wrong: whether reading and text differ.
     """
 
@@ -29,13 +29,13 @@ class LineErrors:
 
     @classmethod
     def of(cls, texts: Sequence[str], readings: Sequence[str]) -> "LineErrors":
-        """Compared as given: no stripping, no case folding. Raises ValueError: more of one than of the other."""
+        """Compares as given: no stripping, no case folding. Raises ValueError: the numbers differ."""
         if len(texts) != len(readings):
             raise ValueError(f"expected a reading for each of {len(texts)} texts. Received: {len(readings)}.")
         text_words, reading_words = [text.split() for text in texts], [reading.split() for reading in readings]
-        # Each word as one character, so that words are compared as fast as characters.
+        # Each word becomes one character, so that words are compared as fast as characters.
         symbols = {word: chr(0x10000 + number) for number, word in enumerate({w for ws in text_words for w in ws})}
-        other = chr(0xE000)  # words that no text has differ from all of them
+        other = chr(0xE000)  # for words that occur in no text
         coded = [
             ["".join(symbols.get(one, other) for one in ws) for ws in side] for side in (text_words, reading_words)
         ]
@@ -49,7 +49,7 @@ class LineErrors:
 
     @property
     def parts(self) -> NDArray[np.float64]:
-        """(n, 3, 2) errors and what they are counted of, of characters, words and lines."""
+        """(n, 3, 2) errors and totals of characters, words and lines."""
         errors = (self.character_errors, self.word_errors, self.wrong)
         wholes = (self.characters, self.words, np.ones(len(self.wrong)))
         return np.array([errors, wholes], np.float64).transpose(2, 1, 0)

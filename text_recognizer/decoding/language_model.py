@@ -1,4 +1,4 @@
-"""CharacterLanguageModel: how probable each next character is after the last few, learnt from texts."""
+"""CharacterLanguageModel: probabilities of the next character given the previous ones, learnt from texts."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from text_recognizer.decoding.beam import Characters, Scores, States
 from text_recognizer.decoding.ngrams import learn_ngrams
 from text_recognizer.errors import DataError, reason
 
-# Of each array: its kind, and what its length is.
+# Kind and length of each array.
 _ARRAYS = {
     "arcs": (np.int64, "arcs"),
     "arc_scores": (np.float32, "arcs"),
@@ -26,28 +26,28 @@ _ARRAYS = {
 }
 LONGEST_ORDER = 12
 _LEAST_SCORE = 1000.0  # the logarithm of the smallest float is -745
-# Real models take a fifth to a half of their size when they are packed; a file that unpacks to far more is a trap.
+# Real models compress to a fifth to a half of their size; a file that unpacks to far more is malicious.
 _MOST_PACKED, _ALWAYS_ALLOWED_BYTES = 32, 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
 class CharacterLanguageModel:
-    """An n-gram model of characters as a machine: its states are what it remembers of a text so far.
+    """An n-gram model of characters as a finite-state machine, whose states are contexts.
 
-    Modified Kneser-Ney smoothing: a little is taken from each count after a long context and given to what follows
-    the shorter one, where a character counts once for every different context it was seen in.
+    Modified Kneser-Ney smoothing: each count after a long context is discounted in favour of the shorter context, where
+    a character counts once for every different context in which it was seen.
 
     Source: Chen and Goodman (1999), "An empirical study of smoothing techniques for language modeling"; as backing off
     in arrays after Allauzen, Mohri and Roark (2003), "Generalized algorithms for constructing statistical language
     models".
 
     Args:
-        order: characters that are looked at together; contexts are one shorter.
-        classes: of the charset, the blank included. The class after the last stands for the end of a text.
-        arcs: (A,) sorted; context * (classes + 1) + character of every sequence that was seen.
+        order: length of the n-grams; contexts are one shorter.
+        classes: number of classes of the charset, including the blank. The next id stands for the end of a text.
+        arcs: (A,) sorted; context * (classes + 1) + character of every observed sequence.
         arc_scores, arc_states: (A,) log-probability of that character, and the context after it.
-        backoff_scores, backoff_states: (S,) of a context, for characters that were not seen after it.
-        single_scores, single_states: (classes + 1,) without any context.
+        backoff_scores, backoff_states: (S,) per context, for characters not seen after it.
+        single_scores, single_states: (classes + 1,) without context.
         start: the context at the beginning of a text.
     """
 
@@ -64,7 +64,7 @@ class CharacterLanguageModel:
 
     @classmethod
     def learn(cls, labels: Iterable[NDArray[np.integer[Any]]], classes: int, order: int) -> "CharacterLanguageModel":
-        """A model of an order of at least 1, of texts given as class ids without blanks."""
+        """Learns a model of an order of at least 1 from texts, given as class ids without blanks."""
         return cls(order=order, classes=classes, **learn_ngrams(list(labels), classes, order))
 
     @property
@@ -107,7 +107,7 @@ class CharacterLanguageModel:
         """The inverse of `save`. Raises DataError: the file is missing, damaged, or of other classes.
 
         Args:
-            classes: how many the model must be of, the blank included.
+            classes: expected number of classes, including the blank.
         """
         try:
             arrays = _unpacked(path)
@@ -115,14 +115,14 @@ class CharacterLanguageModel:
             model = cls(order, own_classes, start, **arrays)
             model._check(classes)
         except Exception as error:
-            # Deliberate: zipfile, zlib and numpy raise errors of a dozen kinds for bytes that are not what they expect.
+            # Deliberate: zipfile, zlib and numpy raise errors of a dozen kinds for unexpected bytes.
             raise DataError(
                 f"the language model {path} cannot be read: {reason(error)}. Copy the bundle again."
             ) from error
         return model
 
     def _check(self, classes: int) -> None:
-        """Raises a ValueError unless every step ends and finds what it looks for."""
+        """Raises a ValueError unless every step terminates and finds its arc."""
         _expect(self.classes == classes, f"it is of {self.classes} classes, the charset has {classes}")
         _expect(1 <= self.order <= LONGEST_ORDER, f"its order is {self.order}")
         lengths = {"arcs": len(self.arcs), "contexts": self.contexts, "characters": classes + 1}
@@ -156,7 +156,7 @@ def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _array(content: bytes) -> NDArray[Any]:
-    """An array in numpy's format that is exactly as long as it says, so that no more is allocated than is there."""
+    """An array in numpy's format whose length matches its header, so that no more is allocated than exists."""
     stream = io.BytesIO(content)
     _expect(np.lib.format.read_magic(stream) == (1, 0), "it is of another version of numpy's format")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)

@@ -1,4 +1,4 @@
-"""Lexicon: which words there are. A reading pays for each word that is not among them."""
+"""Lexicon: known words. A reading is penalised for each unknown word."""
 
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,18 +13,18 @@ from text_recognizer.decoding.beam import Characters, Scores, States
 from text_recognizer.reading_order import visual_order
 
 _OUTSIDE, _UNKNOWN = 0, -1
-LONGEST_WORD = 1000  # code points; what is longer is no word
+LONGEST_WORD = 1000  # code points; longer runs are not words
 _JOINERS = "\u200c\u200d"  # of letters within one character
 
 
 class Lexicon:
-    """Words as a machine: its states are the beginnings of words.
+    """Words as a finite-state machine, whose states are prefixes of words.
 
-    A word is an unbroken run of letters, with the marks that combine with them; everything else parts words. Words also
-    count with a capital first letter.
+    A word is an unbroken run of letters with their combining marks; everything else separates words. Words also match
+    with a capital first letter.
 
     Args:
-        words: what readings may hold for free, each from left to right, like labels.
+        words: known words, each in visual order, like labels.
         classes: the text of each class id; the first is the blank.
     """
 
@@ -37,10 +37,10 @@ class Lexicon:
         short = [word for word in self.words if len(word) <= LONGEST_WORD]
         capitals = [word[:1].upper() + word[1:] for word in short]
         letters, offsets = Charset.from_classes(classes).encode_all([*short, *capitals])
-        # The beginnings of all words, one more letter of every word at a time.
+        # The prefixes of all words, one letter of every word at a time.
         firsts, lengths = offsets[:-1], np.diff(offsets)
-        lengths[np.repeat(np.arange(len(lengths)), lengths)[letters < 0]] = 0  # such words cannot be written
-        nodes = np.full(len(lengths), _OUTSIDE)  # of each word, as far as it was looked at
+        lengths[np.repeat(np.arange(len(lengths)), lengths)[letters < 0]] = 0  # such words cannot be output
+        nodes = np.full(len(lengths), _OUTSIDE)  # of each word's prefix so far
         keys: list[NDArray[Any]] = [np.zeros(0, np.int64)]
         count = 0
         for depth in range(int(lengths.max(initial=0))):
@@ -55,12 +55,12 @@ class Lexicon:
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], classes: Sequence[str]) -> "Lexicon":
-        """The words that occur in texts, which are in logical order."""
+        """The words in texts, which are in logical order."""
         split = Charset.from_classes(classes).split
         return cls({word for text in texts for word in words_of(visual_order(text), split)}, classes)
 
     def step(self, states: States, characters: Characters) -> tuple[States, Scores]:
-        """The beginnings (N,) after one more character each; -1 for every word that turned out not to be known."""
+        """The prefixes (N,) after one more character each; -1 for every word that turned out to be unknown."""
         states = np.asarray(states, np.int64)
         letters = np.asarray(characters, np.int64)
         is_letter = self._is_letter[letters]
@@ -75,7 +75,7 @@ class Lexicon:
         return after, -(lost | (~is_letter & self._is_unfinished(states))).astype(np.float64)
 
     def finish(self, states: States) -> Scores:
-        """(N,) -1 for a word that is not known as it stands at the end."""
+        """(N,) -1 if the last word is unknown."""
         return -self._is_unfinished(np.asarray(states)).astype(np.float64)
 
     def _is_unfinished(self, states: States) -> NDArray[np.bool_]:
@@ -83,7 +83,7 @@ class Lexicon:
 
 
 def words_of(text: str, split: Callable[[str], Sequence[str]] = list) -> Iterator[str]:
-    """The words of a text: runs of letters and their marks; `split` cuts it into characters (code points)."""
+    """The words of a text: runs of letters and their marks; `split` splits it into characters (code points)."""
     for letters, run in groupby(split(text), _is_letter):
         if letters:
             yield "".join(run)

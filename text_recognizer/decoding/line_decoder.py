@@ -1,4 +1,4 @@
-"""LineDecoder: logits of lines to labels, in the way that was asked for and with what was learnt for it."""
+"""LineDecoder: decodes logits of lines to labels, with the configured search and what was learnt for it."""
 
 import itertools
 import json
@@ -26,10 +26,10 @@ from text_recognizer.wording import received
 ALTERNATIVES = 5
 USUAL_BEAM_WIDTH = 25
 MOST_WEIGHT = 1000.0
-# Of the lines that weights are chosen by: frames by prefixes. A minute at most on a core that does nothing else.
+# Frames times prefixes of the lines used for tuning: at most a minute on an idle core.
 MOST_TUNING_EFFORT = 64_000 * USUAL_BEAM_WIDTH
 TUNED_TOGETHER = 16
-MOST_TEXT_BYTES = 1 << 28  # of a file that is learnt from
+MOST_TEXT_BYTES = 1 << 28  # limit of a file to learn from
 WEIGHTS_FILE, LANGUAGE_FILE, LEXICON_FILE = "decoding.json", "language_model.npz", "lexicon.txt"
 
 Label = NDArray[np.int32]
@@ -37,7 +37,7 @@ Label = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Reading:
-    """What a decoder reads in a line; alternatives have log-probabilities, best first, the chosen included."""
+    """A decoder's reading of a line; alternatives have log-probabilities, best first, including the chosen one."""
 
     label: Label
     alignment: Alignment
@@ -45,13 +45,13 @@ class Reading:
 
 
 class LineDecoder:
-    """Decodes greedily until `learn` or `load` has given it what its search needs.
+    """Decodes greedily until `learn` or `load` has provided the language model and the lexicon.
 
     Args:
         classes: the text of each class id; the first is the blank.
         beam_width: None always reads greedily.
         language_model: order of the n-gram model, or None.
-        lexicon: whether words count.
+        lexicon: whether to use a lexicon.
     """
 
     def __init__(self, classes: Sequence[str], beam_width: int | None, language_model: int | None, lexicon: bool):
@@ -77,7 +77,7 @@ class LineDecoder:
     def read(
         self, outputs: NDArray[Any], frames: NDArray[np.integer[Any]], alternatives: int | None = None
     ) -> list[Reading]:
-        """The best label of each line, with probabilities, places and alternatives, which greedy readings get too."""
+        """The best label of each line, with probabilities, positions and alternatives, also for greedy decoding."""
         log_probabilities = log_softmax(outputs)
         searches = self.beam_width is not None and self.is_ready
         found: list[list[Hypothesis]] = [[] for _ in outputs]
@@ -96,7 +96,7 @@ class LineDecoder:
         return readings
 
     def learn(self, labels: Sequence[Label], texts: Sequence[str]) -> None:
-        """Learns what it was asked to from labels and texts of training lines."""
+        """Learns the language model and the lexicon, as configured, from labels and texts of training lines."""
         if self.order is not None:
             self.language_model = CharacterLanguageModel.learn(labels, len(self.classes), self.order)
         if self.uses_lexicon:
@@ -104,7 +104,7 @@ class LineDecoder:
         self.is_ready = True
 
     def tune(self, batches: Sequence[tuple[NDArray[Any], NDArray[np.integer[Any]]]], labels: Sequence[Label]) -> None:
-        """Chooses the weights by the edits of lines: batches of outputs and frames, and their labels in order."""
+        """Tunes the weights by the edits on lines: batches of outputs and frames, and their labels in order."""
         parts = [(softmax(outputs), frames) for outputs, frames in batches]
         effort = sum(int(frames.sum()) for _, frames in parts) * (self.beam_width or 0) * (1 + len(self.classes) / 2000)
         spacing = math.ceil(effort / MOST_TUNING_EFFORT)
@@ -165,7 +165,7 @@ class LineDecoder:
         top: int,
         thorough: bool = False,
     ) -> list[list[Hypothesis]]:
-        """The best readings; `thorough` finds so many also in a line whose every character is clear."""
+        """The best readings; `thorough` finds as many even in a line whose characters are all clear."""
         weighted = ((self.language_model, weights.language), (self.lexicon, weights.words))
         scorers: list[tuple[Scorer, float]] = [(one, weight) for one, weight in weighted if one is not None and weight]
         width = self.beam_width or USUAL_BEAM_WIDTH
@@ -176,7 +176,7 @@ class LineDecoder:
 
 
 class TextLines:
-    """The lines of a text file to learn from. Raises DataError: not readable, too large, or nothing to learn from."""
+    """The lines of a text file to learn from. Raises DataError: unreadable, too large, or empty."""
 
     def __init__(self, path: Path, charset: Charset) -> None:
         try:

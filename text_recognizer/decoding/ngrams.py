@@ -1,4 +1,4 @@
-"""Counting and smoothing of n-grams, in arrays over all places of a text."""
+"""Counting and smoothing of n-grams, in arrays over all positions of a text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
 
-_USUAL_DISCOUNTS = (0.5, 1.0, 1.5)  # where there are too few texts to estimate them
+_USUAL_DISCOUNTS = (0.5, 1.0, 1.5)  # if there are too few texts to estimate them
 
 
 def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order: int) -> dict[str, Any]:
-    """What CharacterLanguageModel is made of.
+    """The arrays of a CharacterLanguageModel.
 
-    Each text stands between a begin mark, which is only ever part of a context, and an end mark, which is only ever
-    predicted. Contexts are numbered from the shortest on; 0 is the one without characters.
+    Each text is between a begin mark, which occurs only in contexts, and an end mark, which is only predicted. Contexts
+    are numbered from the shortest on; 0 is the empty one.
 
     Args:
         labels: class ids of each text.
-        classes: of the charset, the blank included; `classes` is the end mark, `classes` + 1 the begin mark.
+        classes: number of classes including the blank; `classes` is the end mark, `classes` + 1 the begin mark.
     """
     text = _Text.of(labels, classes)
-    states = [np.zeros(len(text.symbols), np.int64)]  # of each length: the context that ends at each place
+    states = [np.zeros(len(text.symbols), np.int64)]  # by length: the context that ends at each position
     backoff_states = [np.zeros(1, np.int64)]
     arcs = [_Arcs.of(text, states[0], 0, 0, 1)]
     for length in range(1, order):
@@ -33,11 +33,11 @@ def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order
         states.append(state)
         arcs.append(_Arcs.of(text, state, length, offset, len(firsts)))
     probabilities, backoff_scores = _smoothed(text, arcs)
-    # Of each character without a context.
+    # For each character without a context.
     singles = np.full(classes + 1, np.exp(backoff_scores[0][0]) / classes)
     singles[arcs[0].key] = probabilities[0]
-    singles[0] = np.finfo(np.float32).tiny  # the blank is no character
-    # After a character, a context has grown by it, as long as contexts may be.
+    singles[0] = np.finfo(np.float32).tiny  # the blank is not a character
+    # After a character, a context is extended by it, up to the maximum length.
     ends = [states[min(arc.length + 1, order - 1)][arc.place] for arc in arcs[1:]]
     none = np.zeros(0, np.int64)
     keys = np.concatenate([none, *(arc.key for arc in arcs[1:])])
@@ -62,7 +62,7 @@ def learn_ngrams(labels: Sequence[NDArray[np.integer[Any]]], classes: int, order
 
 @dataclass(frozen=True)
 class _Text:
-    """All texts one after another: symbols (P,), and how many of the same text stand before each (P,)."""
+    """Concatenated texts: symbols (P,), and the number of symbols of the same text before each (P,)."""
 
     symbols: Places
     depth: Places
@@ -75,19 +75,19 @@ class _Text:
         return cls(np.concatenate([none, *marked]), np.concatenate([none, *depths]), classes)
 
     def after(self, values: Places) -> Places:
-        """What the place before each place has."""
+        """Values shifted by one: for each position, the value of the previous one."""
         return np.concatenate([[0], values[:-1]]).astype(np.int64)
 
 
 @dataclass(frozen=True)
 class _Arcs:
-    """What follows the contexts of one length, of which `contexts` are numbered from `offset` on.
+    """The arcs after the contexts of one length; `contexts` of these, numbered from `offset` on.
 
     Args:
         key: (A,) context * (classes + 1) + character, sorted.
-        seen: (A,) how often.
-        place: (A,) one of the places of each.
-        at: (P,) which of them stands at each place of the text; of no meaning before `length` symbols.
+        seen: (A,) counts.
+        place: (A,) one position of each.
+        at: (P,) the arc at each position of the text; undefined for the first `length` symbols.
     """
 
     length: int
@@ -109,9 +109,9 @@ class _Arcs:
 
 
 def _number_contexts(text: _Text, shorter: Places, length: int, offset: int) -> tuple[Places, Places]:
-    """The context of this length that ends at each place, 0 where there is none; and one place of each."""
+    """The context of this length that ends at each position, 0 if there is none; and one position of each."""
     whole = (text.depth >= length - 1) & (text.symbols != text.classes)
-    # The context that ends here is the one symbol shorter that ends before, and this symbol.
+    # The context that ends here is the shorter one that ends before, plus this symbol.
     keys = (text.after(shorter) * (text.classes + 2) + text.symbols)[whole]
     _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
     state = np.zeros(len(text.symbols), np.int64)
@@ -120,17 +120,17 @@ def _number_contexts(text: _Text, shorter: Places, length: int, offset: int) -> 
 
 
 def _smoothed(text: _Text, arcs: Sequence[_Arcs]) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Of each length: probabilities of arcs (A,), and what is left of them for characters never seen after a context.
+    """By length: probabilities of arcs (A,), and the remaining probability for characters not seen after a context.
 
     Returns:
-        The probabilities, and of each context (contexts,) the logarithm of the share that is left.
+        The probabilities, and for each context (contexts,) the logarithm of the remaining probability.
     """
     probabilities: list[NDArray[np.float64]] = []
     backoff_scores = []
     for arc, longer in zip(arcs, [*arcs[1:], None], strict=True):
         counts = arc.seen
         if longer is not None:
-            # In how many contexts one symbol longer. Nothing stands before those that start with the begin mark.
+            # Number of contexts one symbol longer. Nothing precedes those that start with the begin mark.
             is_first = (text.depth[arc.place] == arc.length) & (arc.length > 0)
             counts = np.where(is_first, arc.seen, np.bincount(arc.at[longer.place], minlength=len(arc.key)))
         taken = _discounts(counts)[np.minimum(counts, 3)]
@@ -144,7 +144,7 @@ def _smoothed(text: _Text, arcs: Sequence[_Arcs]) -> tuple[list[NDArray[np.float
 
 
 def _discounts(counts: Places) -> NDArray[np.float64]:
-    """(4,) what is taken from a count of 0, of 1, of 2, and of more."""
+    """(4,) discounts of counts of 0, 1, 2, and more."""
     ones, twos, threes, fours = np.bincount(np.minimum(counts, 5), minlength=5)[1:5].tolist()
     if not (ones and twos and threes and fours):
         return np.array([0.0, *_USUAL_DISCOUNTS])

@@ -1,4 +1,4 @@
-"""Weights of scorers, chosen by the errors that readings of validation lines then have."""
+"""Tunes the weights of scorers by the errors on validation lines."""
 
 import itertools
 import math
@@ -14,18 +14,18 @@ from text_recognizer.decoding.edits import edit_distances
 LANGUAGE_WEIGHTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 WORD_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0)
 LENGTH_BONUSES = (0.0, 0.5, 1.0, 1.5, 2.0)
-KEPT = 5  # one in so many combinations is kept for the next round, which has so many times the lines
+KEPT = 5  # each round keeps one in KEPT combinations, and uses KEPT times as many lines
 FINALISTS, FEWEST_LINES = 6, 25
 
 
 @dataclass(frozen=True)
 class DecodingWeights:
-    """How much what else is known counts beside the image.
+    """Weights of the scorers relative to the image.
 
     Args:
-        language: of the language model's log-probabilities.
-        words: log-probability lost for a word that is not in the lexicon.
-        length: log-probability gained for each character: language models favour short texts.
+        language: weight of the language model's log-probabilities.
+        words: penalty in log-probability for a word that is not in the lexicon.
+        length: bonus in log-probability for each character, as language models favour short texts.
     """
 
     language: float = 0.0
@@ -39,14 +39,14 @@ def tune_weights(
     has_language: bool,
     has_words: bool,
 ) -> DecodingWeights:
-    """The weights with the fewest edits, all kinds together; zero for all is among those compared on all lines.
+    """The weights with the fewest edits, tuned jointly; all zero is among those compared on all lines.
 
-    Language model and length only help together, so that they cannot be searched one after the other. All combinations
-    are tried on few lines, the best fifth of them on five times as many, and so on: each round takes as long.
+    Language model and length only help together, so they cannot be tuned one after the other. All combinations are
+    tried on few lines, the best fifth of them on five times as many, and so on: each round takes the same time.
 
     Args:
-        read: every so many-th line read with certain weights.
-        labels: what the lines say.
+        read: reads every n-th line with given weights.
+        labels: labels of the lines.
     Source: Jamieson and Talwalkar (2016), "Non-stochastic best arm identification and hyperparameter optimization".
     """
     languages, bonuses = (LANGUAGE_WEIGHTS, LENGTH_BONUSES) if has_language else ((0.0,), (0.0,))
@@ -63,5 +63,5 @@ def tune_weights(
 
 
 def evenly_chosen(count: int, most: int) -> NDArray[np.int64]:
-    """At most so many positions of a split, from all over it."""
+    """At most so many positions, spread evenly over a split."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))

@@ -1,6 +1,6 @@
-"""Model exports: trained bundles in the files of other runtimes.
+"""Model exports: writes trained bundles in the formats of other runtimes.
 
-A further form is one file with a subclass of `ModelExport`, and one line here; or an entry point.
+To add a format: one file with a subclass of `ModelExport`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind

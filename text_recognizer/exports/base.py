@@ -1,4 +1,4 @@
-"""ModelExport: a form in which a trained model is written for another runtime."""
+"""ModelExport: a format in which a trained model is written for another runtime."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -16,35 +16,35 @@ from text_recognizer.wording import counted
 Images = NDArray[np.uint8]
 Outputs = Callable[[Images], NDArray[Any]]
 
-LARGEST_DIFFERENCE = 1e-3  # of a logit; runtimes add up in another order
+LARGEST_DIFFERENCE = 1e-3  # of a logit; runtimes sum in another order
 
 
 class ModelExport(ABC):
     """Constructor arguments are given after the name in `--format NAME:KEY=VALUE,…`."""
 
-    suffix: str = ""  # of the file; of a folder, nothing
+    suffix: str = ""  # of the file; "" for a folder
 
     @abstractmethod
     def write(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> None:
-        """Writes the network with its classes. Raises DataError: what the form cannot hold, or a missing package.
+        """Writes the network with its classes. Raises DataError: unsupported by the format, or a missing package.
 
         Args:
             output: a new file or folder.
-            samples: (N, H, W, C) images as the dataset holds them, to choose ranges of numbers by.
+            samples: (N, H, W, C) images in the form of the dataset, to calibrate value ranges.
         """
 
     def attempts(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> Iterator[str]:
-        """Writes one form after another, each larger and nearer to the model, and says in words what it is."""
+        """Writes several versions, each larger and closer to the model, and describes them."""
         self.write(model, bundle, output, samples)
         yield ""
 
     @abstractmethod
     def load(self, output: Path) -> Outputs:
-        """What was written, read by the runtime itself: a function of images (B, H, W, C) to logits (B, …)."""
+        """Loads the export in its runtime: a function of images (B, H, W, C) to logits (B, …)."""
 
 
 def noise(model: Model) -> list[Images]:
-    """Images of several widths to compare by where there are no others: noise reaches every part of a network."""
+    """Noise images of several widths for comparison without samples: noise activates every part of a network."""
     height, width, channels = model.data_spec.input_shape
     random = np.random.default_rng(0)
     widths = [2 * height, 8 * height, 32 * height] if width is None else [width]
@@ -52,7 +52,7 @@ def noise(model: Model) -> list[Images]:
 
 
 def check_same(model: Model, outputs: Outputs, images: Images, output: Path) -> float:
-    """The largest difference from the original's logits. Raises DataError: larger than rounding explains."""
+    """The largest difference from the original's logits. Raises DataError: larger than due to rounding."""
     expected, found = model.outputs(images), outputs(images)
     difference = float(np.abs(expected - found).max(initial=0.0)) if expected.shape == found.shape else np.inf
     if not difference <= LARGEST_DIFFERENCE:

@@ -1,4 +1,4 @@
-"""Networks with weights of eight bits: which layers also compute with bytes, and which stay floats."""
+"""Quantization to 8-bit weights: which layers also compute with bytes, and which stay float."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from text_recognizer.exports.base import Images, divergence
 from text_recognizer.models.twin import INPUT, session_outputs
 
-# What is done with a layer, from what is smallest and fastest to the original.
+# The options for a layer, from the smallest and fastest to the original.
 COMPUTED, STORED, FLOATS = range(3)
 _WEIGHTS = {"Conv": (1,), "LSTM": (1, 2), "MatMul": (1,)}  # inputs of a node that are weights
-_SUMMED = {"Conv": (1, 2, 3), "LSTM": (2,), "MatMul": (0,)}  # their axes that are added up, so that they share a scale
+_SUMMED = {"Conv": (1, 2, 3), "LSTM": (2,), "MatMul": (0,)}  # their summed axes, which share a scale
 _BATCH, _COMPARED = 16, 64  # images
 _MOST_GROUPS, _MOST_CHOICES = 16, 8
-_NEARER = 3.0  # times, that each choice is expected to be nearer to the original than the one before
+_NEARER = 3.0  # factor by which each choice should be closer to the original than the one before
 
 
 class Quantized:
-    """A network of floats, layers of which can be turned into bytes.
+    """A float network whose layers can be quantized.
 
     Args:
         plain: an ONNX file; others are written beside it.
-        samples: (N, H, W, C) images as the dataset holds them.
+        samples: (N, H, W, C) images in the form of the dataset.
     """
 
     def __init__(self, plain: Path, samples: Images) -> None:
@@ -48,11 +48,11 @@ class Quantized:
         onnx.save(model.model, self._path)
 
     def choices(self) -> Iterator[tuple[Any, str]]:
-        """Networks, each nearer to the original than the one before, and how much of each is bytes, in words.
+        """Networks, each closer to the original than the one before, with a description of their quantized share.
 
-        All layers compute with bytes at first. Then those that change the outputs most are given up: of each layer (of
-        a large network, neighbours together) alone, by how far the outputs' probabilities diverge from the original's.
-        Unlike an error rate, this can be told from a few images without labels.
+        All layers compute with bytes at first. Then the layers that change the outputs most are left out, measured for
+        each layer alone (for neighbouring ones together in a large network) by the divergence of the outputs'
+        probabilities from the original's. Unlike an error rate, this needs only a few images without labels.
         """
         groups = np.array_split(np.array(list(self._layers), object), min(_MOST_GROUPS, len(self._layers)))
         harms, forms = list[tuple[float, ...]](), [COMPUTED] * len(groups)
@@ -85,10 +85,10 @@ class Quantized:
         return session_outputs(path)(self._samples[:: -(-len(self._samples) // _COMPARED)])
 
     def _network(self, forms: dict[str, int]) -> Any:
-        """Layers that are not named stay floats.
+        """Quantizes the named layers; others stay float.
 
-        Ranges of activations are taken from samples for convolutions alone; for LSTMs and dense layers, they are found
-        anew at every call. (With ranges from samples, the dense layer of a reader cost 0.19 points of CER.)
+        Activation ranges come from samples only for convolutions; for LSTMs and dense layers, they are computed at
+        every call. (With ranges from samples, the dense layer of a reader cost 0.19 points of CER.)
         """
         import onnx
         from onnxruntime import quantization
@@ -120,7 +120,7 @@ class Quantized:
 
     @cached_property
     def _ranges(self) -> Any:
-        """What goes into and comes out of convolutions."""
+        """Ranges of the inputs and outputs of convolutions."""
         from onnxruntime.quantization import create_calibrator
 
         batches = iter(np.array_split(self._samples, -(-len(self._samples) // _BATCH)))
@@ -130,12 +130,12 @@ class Quantized:
         return calibrator.compute_data()
 
     def _store(self, graph: Any, layer: Any) -> None:
-        """Weights are bytes in the file alone: onnxruntime turns them into floats when it loads the file."""
+        """Stores weights as bytes only in the file: onnxruntime converts them to floats when it loads it."""
         from onnx import TensorProto, helper, numpy_helper
 
         stored = {tensor.name: tensor for tensor in graph.initializer}
         names = [layer.input[place] for place in _WEIGHTS[layer.op_type] if layer.input[place] in stored]
-        for name in names:  # none of a layer that shares those of another
+        for name in names:  # none if a layer shares the weights of another
             weights = numpy_helper.to_array(stored[name])
             largest = np.abs(weights).max(axis=_SUMMED[layer.op_type], keepdims=True)
             scales = np.where(largest > 0, largest, 1) / np.float32(127)

@@ -24,7 +24,7 @@ class OnnxExport(ModelExport):
 
     Args:
         quantize: "int8" stores weights and computes with bytes: a quarter of the size, and faster on most processors.
-            `attempts` leaves out more and more of the layers that lose by it.
+            `attempts` leaves out more and more of the layers that lose accuracy.
     """
 
     suffix = ".onnx"
@@ -44,10 +44,10 @@ class OnnxExport(ModelExport):
         signature = [tf.TensorSpec((None, *model.data_spec.input_shape), "uint8", name=INPUT)]
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as folder:
             plain = Path(folder) / "plain.onnx"
-            network(np.zeros((1, *samples.shape[1:]), np.uint8))  # Keras exports what was called
+            network(np.zeros((1, *samples.shape[1:]), np.uint8))  # Keras exports only called models
             network.export(plain, format="onnx", verbose=False, input_signature=signature)
             written = onnx.load(plain)
-            graph = written.graph  # its names shall not depend on how many were built before
+            graph = written.graph  # names must not depend on how many networks were built before
             names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
             graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
             for ends in (ends for node in graph.node for ends in (node.input, node.output)):
@@ -78,9 +78,9 @@ class OnnxExport(ModelExport):
 
 
 def add_twin(folder: Path) -> float:
-    """Writes the twin into a bundle's folder, once compared. Raises DataError: the network has none that agrees.
+    """Writes the ONNX twin into a bundle's folder and verifies it. Raises DataError: its outputs differ.
 
-    The bundle's description names it from then on.
+    The bundle's description then includes it.
 
     Returns:
         the largest difference between their logits.
@@ -102,7 +102,7 @@ def add_twin(folder: Path) -> float:
 
 
 def _scale_in_rows(graph: Any) -> None:
-    """Scales grey images as (B, H, W): with a last axis of one, onnxruntime takes twenty times as long for it."""
+    """Scales grey images as (B, H, W): with a last axis of size one, onnxruntime takes twenty times as long."""
     from onnx import helper, numpy_helper
 
     levels = next((node.output[0] for node in graph.node if node.op_type == "Cast" and node.input[0] == INPUT), "")
@@ -117,7 +117,7 @@ def _scale_in_rows(graph: Any) -> None:
 
 
 def _compact(graph: Any, names: dict[str, str]) -> None:
-    """Drops what no runtime needs: long names, inferred shapes, zero points of 0; a tenth of a small network's file.
+    """Removes what no runtime needs: long names, inferred shapes, zero points of 0; a tenth of a small network's file.
 
     Args:
         names: short ones of tensors, of all graphs around this one.

@@ -1,4 +1,4 @@
-"""SavedModel: a folder that TensorFlow Serving and any TensorFlow read without this package."""
+"""SavedModel: a folder that TensorFlow and TensorFlow Serving can load without this package."""
 
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,10 @@ LOGITS, CLASSES, READ = "logits", "classes", "serving_default"
 class SavedModelExport(ModelExport):
     """A SavedModel folder with these signatures.
 
-    serving_default   of characters: encoded PNG or JPEG images (B,) strings to their best classes (B, k) strings and
-                      calibrated scores (B, k); images of any size, ink dark or light. Of lines, the same as logits.
-    logits            uint8 images (B, H, W, C) as the dataset holds them to logits
-    classes           nothing to the classes, (C,) strings in the order of the logits
+    serving_default   for characters: encoded PNG or JPEG images (B,) strings to their best classes (B, k) strings and
+                      calibrated scores (B, k); images of any size, ink dark or light. For lines, the same as logits.
+    logits            uint8 images (B, H, W, C) in the form of the dataset to logits
+    classes           no input, returns the classes, (C,) strings in the order of the logits
 
     Args:
         top_k: number of classes per character, best first.
@@ -67,7 +67,7 @@ class SavedModelExport(ModelExport):
         def outputs(images: Images) -> Any:
             logits = np.asarray(served.logits(tf.constant(images)))
             takes = served.signatures[READ].structured_input_signature[1]
-            if takes["images"].dtype == tf.string:  # images in files must be read as their pixels are
+            if takes["images"].dtype == tf.string:  # encoded images must be read like their pixels
                 files = tf.constant([png_bytes(image) for image in images])
                 names = np.asarray(served.classes()["classes"])
                 read = np.asarray(served.signatures[READ](images=files)["classes"])[:, 0]
@@ -81,18 +81,18 @@ class SavedModelExport(ModelExport):
 
 
 def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
-    """An encoded image as the dataset would hold it: `images.read.fit_to`, in TensorFlow.
+    """Converts an encoded image to the form of the dataset: `images.read.fit_to`, in TensorFlow.
 
     Args:
         encoded: a string tensor, the content of a PNG or JPEG file.
     Returns:
-        (H, W, 1) uint8; of a blank image, its background.
+        (H, W, 1) uint8; for a blank image, its background.
     """
     import tensorflow as tf
 
     height, width, _ = data_spec.input_shape
     grey = tf.cast(tf.io.decode_image(encoded, channels=1, expand_animations=False)[..., 0], tf.float32)  # (h, w)
-    opacity = tf.cond(  # what is transparent is white; of others than PNG, nothing is
+    opacity = tf.cond(  # transparent pixels become white; only PNG has any
         tf.strings.substr(encoded, 0, 4) == b"\x89PNG",
         lambda: tf.cast(tf.io.decode_png(encoded, channels=4)[..., 3], tf.float32) / 255.0,
         lambda: tf.ones_like(grey),

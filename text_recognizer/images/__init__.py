@@ -1,1 +1,1 @@
-"""Images: read from files, made grey, brought into the form of lines."""
+"""Images: reading files, converting to grey and to the form of lines."""

@@ -1,4 +1,4 @@
-"""The image of a character as a recogniser gets it: square, dark on white, its ink at full strength."""
+"""The form of character images for a recogniser: square, dark on white, ink at full strength."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 PAPER = 255
-INK_THRESHOLD = 0.3  # of the strongest ink; what is fainter does not count for where a character is
-FAINTEST_INK = 8  # grey levels between paper and the darkest stroke; below, an image shows nothing
+INK_THRESHOLD = 0.3  # of the strongest ink; fainter ink is ignored when a character is located
+FAINTEST_INK = 8  # grey levels between paper and the darkest stroke; below, an image is blank
 
 
 @dataclass(frozen=True)
 class CharacterForm:
-    """How an image of one character, dark on white, becomes one of a dataset: cut to its strokes and scaled.
+    """How an image of one character, dark on white, is converted: cropped to its strokes and scaled.
 
     Args:
-        side: of the result, in pixels.
+        side: side of the result in pixels.
         margin_px: paper on every side of the strokes.
-        stretch: height and width are scaled on their own, so that every character fills the square; otherwise it keeps
-            its proportions and is centred.
-        enlarge: also enlarges an image that is smaller than the square. Where all images were scanned alike, keeping
-            their size tells a dot from a circle.
+        stretch: scale height and width independently, so that every character fills the square; otherwise it keeps its
+            aspect ratio and is centred.
+        enlarge: also enlarge images that are smaller than the square. If all images were scanned at one resolution,
+            keeping their size distinguishes a dot from a circle.
     """
 
     side: int
@@ -38,9 +38,9 @@ class CharacterForm:
     enlarge: bool = True
 
     def apply_all(self, pictures: Iterable[Grey]) -> list[Grey | UnfitImageError]:
-        """(side, side) of each image (H, W), each pixel the mean of its area; an error for one that is blank.
+        """(side, side) for each image (H, W), by area averaging; an error for a blank one.
 
-        Several at once take two thirds of the time: what runs one step does not leave the processor.
+        Several at once take two thirds of the time, as each step's code stays in the processor's cache.
         """
         from PIL import Image
 
@@ -67,7 +67,7 @@ def _cut(picture: Grey) -> tuple[Grey, int] | UnfitImageError:
     darkest = int(rows.min())
     if PAPER - darkest < FAINTEST_INK:
         return UnfitImageError("the image is blank: nothing stands out from its background")
-    # Cut as images.read.fit_to cuts what is to be read: files often have paper or specks around a character.
+    # Cropped like images to be read (images.read.fit_to): files often have paper or specks around a character.
     faintest = PAPER - INK_THRESHOLD * (PAPER - darkest)
     return picture[span(rows < faintest), span(columns < faintest)], darkest
 
@@ -75,7 +75,7 @@ def _cut(picture: Grey) -> tuple[Grey, int] | UnfitImageError:
 def fitted_size(
     box: tuple[int, ...], shape: tuple[int, ...], margin_px: int, stretch: bool, enlarge: bool
 ) -> tuple[int, int]:
-    """Height and width to scale a character's box to, for an image of a shape.
+    """Height and width to which a character's box is scaled, for an image of a shape.
 
     Args: see CharacterForm.
     """
@@ -92,37 +92,37 @@ def resized(box: "Image.Image", size: tuple[int, int]) -> "Image.Image":
     from PIL.Image import Resampling
 
     height, width = size
-    # Pillow's box filter is the mean of an area when it shrinks, and no interpolation at all when it enlarges.
+    # Pillow's box filter averages areas when it shrinks, but does not interpolate when it enlarges.
     method = Resampling.BOX if height <= box.height and width <= box.width else Resampling.BILINEAR
     return box.resize((width, height), method)
 
 
 def centred(size: tuple[int, int], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Where something of a height and width lies in the middle of an image of a shape."""
+    """The slices that centre a box of a height and width in an image of a shape."""
     top, left = (shape[0] - size[0]) // 2, (shape[1] - size[1]) // 2
     return slice(top, top + size[0]), slice(left, left + size[1])
 
 
 @lru_cache(maxsize=256)
 def _full_strength(darkest: int) -> bytes:
-    """256 grey levels stretched so that `darkest` becomes black and paper stays white."""
+    """A table of 256 grey levels, stretched so that `darkest` becomes black and paper stays white."""
     levels = PAPER - (PAPER - np.arange(256)) * (PAPER / (PAPER - darkest))
     return bytes(np.rint(np.clip(levels, 0, 255)).astype(np.uint8))
 
 
 def cut_to(marked: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """The rows and columns of the box around what is marked in an image (H, W); it must be something."""
+    """The rows and columns of the bounding box of the marked pixels in an image (H, W); at least one must be marked."""
     return span(np.any(marked, axis=1)), span(np.any(marked, axis=0))
 
 
 def span(marked: NDArray[np.bool_]) -> slice:
-    """From the first to the last place that is marked (n,); one must be."""
+    """From the first to the last marked position (n,); at least one must be marked."""
     as_bytes = marked.tobytes()
     return slice(as_bytes.find(1), as_bytes.rfind(1) + 1)
 
 
 def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "auto") -> Grey:
-    """A grey image (H, W) dark on white, cut to its strokes; "auto" takes what differs most from the border."""
+    """A grey image (H, W) dark on white, cropped to its strokes; "auto" takes what differs most from the border."""
     if 0 in picture.shape:
         return picture
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
@@ -132,7 +132,7 @@ def as_dark_ink(picture: Grey, source_ink: Literal["dark", "light", "auto"] = "a
     ):
         picture = np.invert(picture)
         background = PAPER - background
-    # Off-white paper becomes white: what is left is ink. For each grey level, as an image may be huge.
+    # Off-white paper becomes white, so only ink remains. By a table of grey levels, as an image may be huge.
     ink = np.clip(background - np.arange(256, dtype=np.float32), 0, None) * (PAPER / max(background, 1.0))
     strongest = ink[picture.min()]
     if not strongest:

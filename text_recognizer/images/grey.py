@@ -1,4 +1,4 @@
-"""Image files as grey arrays."""
+"""Reads image files as grey arrays."""
 
 import math
 import warnings
@@ -16,33 +16,33 @@ from text_recognizer.whole_files import lfs_advice
 MOST_PIXELS = 120_000_000
 KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP, PNM"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pbm", ".pgm", ".ppm", ".pnm")
-OTHER_SUFFIXES = (".jp2", ".jpx", ".j2k", ".pdf", ".djvu", ".heic", ".heif", ".avif")  # scans that are not read
-# By name: among the rest are kinds that Pillow hands to other programs.
+OTHER_SUFFIXES = (".jp2", ".jpx", ".j2k", ".pdf", ".djvu", ".heic", ".heif", ".avif")  # unsupported formats of scans
+# An explicit list: for some other formats, Pillow starts external programs.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM")
 _MOST_SCANS = 100  # of a JPEG, each over all of its pixels; ten are usual
 _MOST_COMMENTS = 1000
-_SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}  # Pillow has them in Python
+_SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}  # implemented in Python by Pillow
 _MOST_SLOW_PIXELS = 1_000_000
 _TILE_SIDES, _SUBFILE_TYPE = (322, 323), 254  # TIFF tags
 _MOST_FRAMES = 10_000  # of a TIFF file
 _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP_PIXELS = 1 << 22
-_SENSOR_BITS = 12  # of scanners and cameras whose levels are stored in 16 bits as they are
+_SENSOR_BITS = 12  # of scanners and cameras whose levels are stored unscaled in 16 bits
 
 
 class _TooLargeError(Exception):
-    """By its header, an image has more pixels than are read; the message says how many."""
+    """An image has more pixels than the limit, by its header; the message says how many."""
 
 
 class _SeveralPagesError(Exception):
-    """Which page of a file is meant is not to be known; the message says how many it has."""
+    """A file has several pages and none was chosen; the message says how many."""
 
 
 def pages_of_tiff(path: str | PathLike[str]) -> list[int]:
-    """The frames of a TIFF file that are pages, not smaller images of one; none of a file that is something else."""
+    """The frames of a TIFF file that are pages, without thumbnails; empty for other files."""
     from PIL import Image
 
-    with suppress(Exception), Image.open(path, formats=("TIFF",)) as image:  # reading it will say what is wrong
+    with suppress(Exception), Image.open(path, formats=("TIFF",)) as image:  # reading it will report the problem
         return _page_frames(image)
     return []
 
@@ -51,19 +51,19 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
     """The grey image (H, W) of a file; see `as_grey`.
 
     Args:
-        frame: of a file that has several.
+        frame: frame of a file that has several.
     Raises:
-        DataError: no image, too large or cut short; or a TIFF file of several pages, and no frame.
+        DataError: not an image, too large or truncated; or a TIFF file of several pages without a frame.
     """
     from PIL import Image, UnidentifiedImageError
 
     where = f": {source}" if isinstance(source, (str, PathLike)) else ""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its limit is another one
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit applies
             with Image.open(source, formats=_FORMATS) as image:
                 _check(image, frame)
-                image.draft("L", image.size)  # a JPEG decoder can leave out the colours
+                image.draft("L", image.size)  # a JPEG decoder can skip the colours
                 return as_grey(image)
     except FileNotFoundError:
         raise DataError(f"the image file is missing{where}.") from None
@@ -83,13 +83,13 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
 
 
 def as_grey(image: Any) -> NDArray[np.uint8]:
-    """A PIL image as grey levels (H, W), upright as its EXIF tag says; what is transparent becomes white."""
+    """A PIL image as grey levels (H, W), rotated upright by its EXIF tag; transparent pixels become white."""
     from PIL import Image, ImageOps
 
     image.load()
     orientation = image.getexif().get(_ORIENTATION, 1)
     grey = np.empty((image.height, image.width), np.uint8)
-    rows = max(1, _STRIP_PIXELS // max(1, image.width))  # a page in colour, whole, would stand in memory three times
+    rows = max(1, _STRIP_PIXELS // max(1, image.width))  # a whole colour page would be in memory three times
     strips = [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
     bits = 16
     if image.mode.startswith("I") and max(np.asarray(image.crop(box)).max() for box in strips) < 1 << _SENSOR_BITS:
@@ -105,7 +105,7 @@ def as_grey(image: Any) -> NDArray[np.uint8]:
 
 def _page_frames(image: Any) -> list[int]:
     pages = []
-    with suppress(Exception):  # what cannot be found is no page
+    with suppress(Exception):  # frames that cannot be found are not pages
         for frame in range(min(image.n_frames, _MOST_FRAMES)):
             image.seek(frame)
             if not image.tag_v2.get(_SUBFILE_TYPE, 0) & 1:
@@ -114,13 +114,13 @@ def _page_frames(image: Any) -> list[int]:
 
 
 def _check(image: Any, frame: int | None) -> None:
-    """Goes to a frame; refuses by its header what would take more memory or time than an image of its size."""
+    """Seeks to a frame; refuses by its header whatever would take more memory or time than an image of its size."""
     if frame is None and image.format == "TIFF" and len(pages := _page_frames(image)) > 1:
         raise _SeveralPagesError(len(pages))
     if frame is not None or image.format == "TIFF":
         image.seek(frame or 0)
     pixels = image.width * image.height
-    most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # it takes 16 bytes for each
+    most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # WebP takes 16 bytes per pixel
     if pixels > most_pixels:
         raise _TooLargeError(f"{image.width:,} x {image.height:,}")
     if image.format in ("JPEG", "MPO") and _count(image.fp, b"\xff\xda") > _MOST_SCANS:
@@ -139,12 +139,12 @@ def _check(image: Any, frame: int | None) -> None:
 
 
 def _count(file: Any, mark: bytes) -> int:
-    """How often a file has one or two bytes: a scan of a JPEG costs time and hardly a byte, and so do comments."""
+    """Counts markers in a file: a scan of a JPEG takes time but hardly a byte, and so do comments."""
     back = file.tell()
     file.seek(0)
     count, piece = 0, b""
     while content := file.read(1 << 20):
-        piece = piece[len(piece) - len(mark) + 1 :] + content  # a mark may lie across two pieces
+        piece = piece[len(piece) - len(mark) + 1 :] + content  # a marker may span two pieces
         count += piece.count(mark)
     file.seek(back)
     return count
@@ -153,7 +153,7 @@ def _count(file: Any, mark: bytes) -> int:
 def _grey_strip(strip: Any, bits: int) -> NDArray[np.uint8]:
     from PIL import Image
 
-    if strip.mode.startswith("I"):  # 16 bits, which PNM files have in 32: `_check` lets no other levels through
+    if strip.mode.startswith("I"):  # 16 bits, which PNM files store in 32: `_check` refuses other levels
         return (np.asarray(strip, np.uint16) >> (bits - 8)).astype(np.uint8)
     if strip.mode in ("RGBA", "LA", "PA") or "transparency" in strip.info:
         rgba = strip.convert("RGBA")

@@ -1,6 +1,6 @@
-"""The image of a line as a recogniser gets it: one height, one polarity of ink, optionally cleaned.
+"""The form of line images for a recogniser: one height, one polarity of ink, optionally cleaned.
 
-Datasets apply it when they are prepared, predictors to a foreign image: `LineForm.of(data_spec).apply(image)`.
+Datasets apply it when they are prepared, predictors to foreign images: `LineForm.of(data_spec).apply(image)`.
 """
 
 import math
@@ -15,31 +15,31 @@ from text_recognizer.images.line_steps import BLANK_LEVELS, STEPS, Grey, Step, e
 
 SourceInk = Literal["light", "dark", "auto"]
 
-MOST_TIMES_AS_WIDE = 200  # as high; a line of a newspaper's whole page has 40
-_SHADOW = 0.15  # of the brightest paper: where paper is darker by more, a shadow falls on it
-_PAPER_SHARE = 0.8  # of the pixels are darker than the paper of dense small writing
-_SHORT_WORD = 0.02  # of a square as high as the line: less ink than a digit has
-_SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.7, 8  # of the ink; of an image, and in pixels, that writing fills
-_AROUND_WRITING = 0.2  # of its height; readers of tight lines want none
-_PAGE_PIECES = 64  # of the longer side of a page; the level around a point is that of two of them
+MOST_TIMES_AS_WIDE = 200  # maximum aspect ratio; a line across a whole newspaper page has 40
+_SHADOW = 0.15  # of the brightest paper: paper that is darker by more is in shadow
+_PAPER_SHARE = 0.8  # share of pixels darker than the paper in dense small writing
+_SHORT_WORD = 0.02  # of a square as high as the line: less ink than in a digit
+_SPECKS, _MOST_ROWS, _FEWEST_ROWS = 0.005, 0.7, 8  # share of the ink; rows filled by writing, as a share and in pixels
+_AROUND_WRITING = 0.2  # margin, as a share of the writing's height; readers of tight lines need none
+_PAGE_PIECES = 64  # along the longer side of a page; the level around a point is that of two of them
 _MOST_PAGE_POINTS = 1_000_000
 
 
 class UnfitImageError(Exception):
-    """An image that cannot become a line; the message is the reason."""
+    """An image that cannot be converted to a line; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class LineForm:
-    """How an image becomes a line of a dataset.
+    """How an image is converted to a line of a dataset.
 
     Args:
-        height: of every line, in pixels; the width follows from the image.
-        max_width: a wider line is made smaller until it fits and centred between blank rows.
+        height: height of every line in pixels; the width follows from the image.
+        max_width: a wider line is scaled down to fit and centred vertically.
         ink: the polarity of the result; its background is 0 for light ink and 255 for dark.
-        source_ink: of the image. "auto" takes what is rarer than the paper.
+        source_ink: the polarity of the image. "auto" takes what is rarer than the paper.
         preprocessing: steps in their order. "illumination" evens out the paper's brightness, "deslant" makes letters
-            upright, "contrast" maps the paper to blank and the ink to its strongest.
+            upright, "contrast" maps the paper to blank and the ink to full strength.
     """
 
     height: int
@@ -76,11 +76,11 @@ class LineForm:
         return np.invert(line) if self.ink == "light" else line
 
     def fitted(self, line: Grey) -> Grey:
-        """A finished line (height, W) that may be too wide, made smaller until it fits."""
+        """A converted line (height, W), scaled down if it is too wide."""
         return self._filled(self._resized(line, 1.0), 0 if self.ink == "light" else 255)
 
     def _resized(self, image: Grey, scale: float) -> Grey:
-        """The image scaled, or made as small as the widest line may be."""
+        """The image scaled to the height, or to the maximum width."""
         height, width = image.shape
         if self.max_width is not None and width * scale > self.max_width:
             scale = self.max_width / width
@@ -92,7 +92,7 @@ class LineForm:
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0))
 
     def _filled(self, line: Grey, paper: int) -> Grey:
-        """Rows of paper above and below a line that had to become lower than the rest."""
+        """A line of lower height, padded with paper above and below."""
         missing = self.height - line.shape[0]
         if missing == 0:
             return line
@@ -101,12 +101,12 @@ class LineForm:
 
 
 def without_shadow(image: Grey) -> Grey:
-    """An image of a line as it is, or with its illumination evened out where a shadow falls on its paper.
+    """An image of a line, with its illumination evened out if its paper is in shadow.
 
-    Of pieces half as wide as the line is high, the paper is the level that a tenth exceeds; that of scans varies by a
-    twentieth. Images of light ink stay as they are.
+    In pieces half as wide as the line is high, the paper is the level exceeded by a tenth of the pixels; in scans it
+    varies by a twentieth. Images of light ink are unchanged.
     """
-    if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:  # no line, and it would have no end of pieces
+    if image.shape[1] > MOST_TIMES_AS_WIDE * image.shape[0]:  # not a line, and it would have too many pieces
         return image
     dark, middle, paper, light = _levels_of_pieces(image, max(image.shape[0] // 2, 8), 0.05, 0.5, 0.9, 0.95).T
     has_dark_ink = (middle - dark).sum() > (light - middle).sum()
@@ -114,9 +114,9 @@ def without_shadow(image: Grey) -> Grey:
 
 
 def without_blank_rows(image: Grey, usual: float = 1.0) -> list[Grey]:
-    """The rows of an image of a line that hold its writing: alone, and with a fifth of their height around them.
+    """The image of a line cropped to the rows of its writing: tightly, and with a margin of a fifth of their height.
 
-    Nothing where the writing fills most of the image, or most of what it usually fills.
+    Empty if the writing fills most of the image, or most of what it usually fills.
 
     Args:
         usual: the share of the height that writing usually fills.
@@ -129,7 +129,7 @@ def without_blank_rows(image: Grey, usual: float = 1.0) -> list[Grey]:
 
 
 def written_rows(image: Grey) -> tuple[int, int]:
-    """The first row of an image of a line that holds its writing, and the one after the last; specks do not count."""
+    """The first row of the writing in an image of a line, and the one after the last; specks are ignored."""
     dark, paper, light = _outer_levels(image)
     has_light_ink = light - paper > paper - dark
     ink = image > (paper + light) / 2 if has_light_ink else image < (dark + paper) / 2
@@ -139,16 +139,16 @@ def written_rows(image: Grey) -> tuple[int, int]:
 
 
 def with_dark_ink(page: Grey) -> Grey | None:
-    """A page (H, W) with its ink darker than its paper; None where nothing stands out from the paper."""
+    """A page (H, W) with its ink darker than its paper; None if nothing stands out from the paper."""
     from PIL import Image, ImageFilter
 
-    # A stroke survives where the noise of single pixels is averaged away.
+    # Strokes survive averaging, the noise of single pixels does not.
     smooth = Image.fromarray(page).filter(ImageFilter.BoxBlur(1))
     counts = np.array(smooth.histogram())
     paper, present = median_of(counts), np.flatnonzero(counts)
     if max(present[-1] - paper, paper - present[0]) < BLANK_LEVELS:
         return None
-    # Ink is rare and far from the level around it. That level, not the page's: half a page may lie in shadow.
+    # Ink is rare and far from the level around it. Not from the page's level: half a page may be in shadow.
     around = smooth.filter(ImageFilter.BoxBlur(max(page.shape) / _PAGE_PIECES))
     step = math.ceil(math.sqrt(page.size / _MOST_PAGE_POINTS))
     levels, level = (np.asarray(one)[::step, ::step].astype(np.float64) for one in (smooth, around))
@@ -156,16 +156,16 @@ def with_dark_ink(page: Grey) -> Grey | None:
 
 
 def median_of(counts: NDArray[np.int64]) -> float:
-    """The median of grey levels, of which there are so many of each; sorting a page takes seconds."""
+    """The median from a histogram of grey levels; sorting a page takes seconds."""
     middle = (counts.sum() - 1) / 2
     lower, upper = np.searchsorted(counts.cumsum(), [math.floor(middle), math.ceil(middle)], side="right")
     return float(lower + upper) / 2
 
 
 def _outer_levels(image: Grey) -> list[int]:
-    """The grey levels of what is darkest and lightest in an image of a line, and its paper's in the middle.
+    """The darkest and the lightest grey level in an image of a line, and the level of its paper between.
 
-    A half per cent is left out at both ends; in long lines no more than the ink of a short word.
+    Half a percent is ignored at both ends; in long lines no more than the ink of a short word.
     """
     height, width = image.shape
     share = min(0.005, _SHORT_WORD * height / width)
@@ -173,10 +173,10 @@ def _outer_levels(image: Grey) -> list[int]:
 
 
 def _levels_of_pieces(image: Grey, width: int, *shares: float) -> NDArray[np.int64]:
-    """(pieces, shares) the same of pieces side by side, as wide as that; what is left on the right is in none."""
+    """(pieces, shares) the same for adjacent pieces of that width; the rest on the right is ignored."""
     height, width = image.shape[0], min(width, image.shape[1])
     pieces = max(math.ceil(image.shape[1] / width) - 1, 1)
-    firsts = 256 * np.arange(pieces)  # of the levels of each: all are counted at once
+    firsts = 256 * np.arange(pieces)  # offsets of the pieces' levels: all are counted at once
     marked = image[:, : pieces * width].reshape(height, pieces, width) + firsts[:, None].astype(np.uint32)
     counts = np.cumsum(np.bincount(marked.ravel(), minlength=256 * pieces))
     pixels = height * width

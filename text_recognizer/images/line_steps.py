@@ -1,4 +1,4 @@
-"""Steps by which images of lines are cleaned, in the order that a dataset names them."""
+"""Preprocessing steps for images of lines, applied in the order given."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Step = Literal["contrast", "illumination", "deslant"]
 
-BLANK_LEVELS = 16  # an image with less between its lightest and darkest parts shows nothing
+BLANK_LEVELS = 16  # an image with fewer levels between its lightest and darkest parts is blank
 _SHEARS = np.linspace(-1, 1, 9)
 
 
@@ -26,8 +26,8 @@ def stretch_contrast(image: Grey) -> Grey:
 def even_illumination(image: Grey) -> Grey:
     """Divides an image by the brightness of its paper, which is the lightest level of the neighbourhood.
 
-    Dark ink on light paper. The aim is that of Chen, Chen and Chang (2012), "Efficient illumination compensation
-    techniques for text images"; the paper is estimated here on a grid of cells an eighth of a line high.
+    Dark ink on light paper. The goal is that of Chen, Chen and Chang (2012), "Efficient illumination compensation
+    techniques for text images"; here the paper is estimated on a grid of cells an eighth of a line high.
     """
     from PIL import Image, ImageFilter
 
@@ -38,14 +38,14 @@ def even_illumination(image: Grey) -> Grey:
     cells = strips.reshape(len(strips), -1, cell).max(axis=2)  # (rows, columns)
     grid = Image.fromarray(cells).filter(ImageFilter.MaxFilter(3)).filter(ImageFilter.BoxBlur(2))
     paper = np.asarray(grid.resize((padded.shape[1], padded.shape[0]), Image.Resampling.BILINEAR))[:height, :width]
-    # Whole numbers: 255 x 255 fits 16 bits, and an image is all there is to divide.
+    # Integers: 255 x 255 fits 16 bits.
     return np.asarray(np.minimum(image.astype(np.uint16) * 255 // np.maximum(paper, 1), 255), np.uint8)
 
 
 def deslant(image: Grey) -> Grey:
-    """Shears a line so that its strokes stand upright; dark ink on light paper.
+    """Shears a line so that its strokes are upright; dark ink on light paper.
 
-    Of nine shears, that one is taken whose columns hold the most unbroken ink.
+    Of nine shears, chooses the one whose columns have the most unbroken ink.
 
     Source: Vinciarelli and Luettin (2001), "A new normalization technique for cursive handwritten words".
     """
@@ -68,9 +68,9 @@ def deslant(image: Grey) -> Grey:
 
 
 def _upright_ink(image: Grey) -> NDArray[np.float64]:
-    """For each shear: the sum over columns without a gap in their ink of the squared ink.
+    """For each shear: the sum of squared ink over columns without a gap in their ink.
 
-    A row of ink is one whole number with a bit for each pixel, so that all columns are looked at together.
+    A row of ink is one integer with a bit per pixel, so that all columns are processed together.
     """
     height = image.shape[0]
     packed = np.packbits(image < _otsu(image), axis=1, bitorder="little")
@@ -79,7 +79,7 @@ def _upright_ink(image: Grey) -> NDArray[np.float64]:
     for index, shear in enumerate(_SHEARS):
         shifts = (np.rint(shear * (height - np.arange(height))).astype(np.int64) + height).tolist()
         seen = above = broken = 0
-        planes: list[int] = []  # of each column's count of ink, the ones, twos, fours, …
+        planes: list[int] = []  # bit planes of each column's count of ink: ones, twos, fours, …
         for row, shift in zip(rows, shifts, strict=True):
             ink = carry = row << shift
             broken |= ink & seen & ~above
@@ -99,7 +99,7 @@ def _upright_ink(image: Grey) -> NDArray[np.float64]:
 
 
 def _otsu(image: Grey) -> int:
-    """The level that parts ink from paper with the largest variance between the two: ink is below it.
+    """The threshold between ink and paper with the largest variance between the two; ink is below it.
 
     Source: Otsu (1979), "A threshold selection method from gray-level histograms".
     """
@@ -113,7 +113,7 @@ def _otsu(image: Grey) -> int:
 
 
 def levels_of(image: Grey, *shares: float) -> list[int]:
-    """The grey levels that these shares of the pixels do not exceed."""
+    """Quantiles of the grey levels, for these shares of the pixels."""
     counts = np.cumsum(histogram_of(image))
     return [int(level) for level in np.searchsorted(counts, np.array(shares) * counts[-1])]
 

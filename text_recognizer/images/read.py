@@ -1,4 +1,4 @@
-"""Images from anywhere, made to look like a dataset's: grey, the right ink, the right size."""
+"""Reads images from any source and converts them to a dataset's form: grey, ink polarity, size."""
 
 import io
 import math
@@ -15,17 +15,17 @@ from text_recognizer.images.grey import as_grey, read_grey
 
 ImageSource = str | PathLike[str] | bytes | BinaryIO | NDArray[Any]
 
-_CHARACTER_PIXELS = 1 << 22  # a larger image of one character is made smaller first
+_CHARACTER_PIXELS = 1 << 22  # a larger image of one character is scaled down first
 
 
 def read_image(source: ImageSource) -> NDArray[np.uint8]:
-    """A grey image (H, W) uint8, upright as its EXIF tag says; what is transparent becomes white.
+    """A grey image (H, W) uint8, rotated upright by its EXIF tag; transparent pixels become white.
 
     Args:
         source: a path, an open binary file, the bytes of one, or an array: (H, W) or (H, W, 1, 3 or 4), uint8 or
             floats from 0 to 1.
     Raises:
-        DataError: no such file, no image, or an array of another form.
+        DataError: no such file, not an image, or an array of another form.
     """
     if isinstance(source, np.ndarray):
         return _grey_array(source)
@@ -38,10 +38,10 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
 
 
 def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image") -> NDArray[np.uint8]:
-    """An image as the dataset would hold it: its ink's polarity, the character's box centred and scaled to size.
+    """An image in the form of the dataset: its ink polarity, the character's box centred and scaled.
 
-    An image that already has the dataset's size keeps its place and scale, unless the dataset cuts images to their
-    strokes and these are more than a pixel away from where it would have them.
+    An image that already has the dataset's size keeps its position and scale, unless the dataset crops images to their
+    strokes and these are more than a pixel away from where they would be.
 
     Args:
         image: (H, W) grey.
@@ -114,5 +114,5 @@ def _ink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     background = float(np.median(border))
     levels = image.astype(np.float32)
     lighter, darker = levels.max() - background, background - levels.min()
-    # The dataset's own images are not stretched: their darkest stroke may be grey on purpose.
+    # The dataset's own images are not stretched: their darkest stroke may be grey.
     return np.asarray(np.clip((levels - background) / (255 if lighter >= darker else -255), 0, 1))

@@ -1,4 +1,4 @@
-"""Lines of text that slope, bend or stand upright, laid along a straight row."""
+"""Straightens lines of text that slope, bend or run vertically."""
 
 import math
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from text_recognizer.images.line_steps import Grey
 Points = tuple[tuple[float, float], ...]
 Floats = NDArray[np.float64]
 
-_STEEP = 20.0  # degrees; at such an angle, a line cannot be read from its box
+_STEEP = 20.0  # degrees; above, a line cannot be read from its box
 _STRAIGHT = 0.1  # of a line's height: baselines that rise or fall by less are straight
 _KNOT_EVERY = 0.5  # heights of the line
-_MOST_AREA = 4  # times that of the outline's box; more only where a baseline runs to and fro
-_SLENDER = 3.0  # times as far spread along as across: of less, the direction of an outline is unknown
-_MOST_SLOPE_OF_OUTLINES = 45.0  # degrees; without a baseline, what is steeper may be a column of characters
+_MOST_AREA = 4  # times that of the outline's box; larger only if a baseline runs back and forth
+_SLENDER = 3.0  # minimum ratio of length to width; below, the direction of an outline is unknown
+_MOST_SLOPE_OF_OUTLINES = 45.0  # degrees; without a baseline, a steeper line may be a column of characters
 
 
 def bent_baseline(outline: Points, baseline: Points, steep_only: bool = False, is_directed: bool = False) -> Points:
-    """The baseline along which a line must be laid straight; nothing where its box will do.
+    """The baseline along which a line must be straightened; empty if its box is enough.
 
-    Baselines are taken to run from left to right unless they are rather vertical: files of right-to-left scripts have
-    both directions. Without a baseline, the slope of a slender outline stands for it.
+    Baselines are assumed to run from left to right unless they are rather vertical: files of right-to-left scripts have
+    both directions. Without a baseline, the slope of a slender outline is used.
 
     Args:
         outline: a polygon of at least three corners.
-        baseline: of two points or more, or empty.
-        steep_only: for readers that learnt from boxes: what slopes or bends a little stays as it is.
-        is_directed: whether the baseline is known to run as the letters do: one to the left is upside down.
+        baseline: two or more points, or empty.
+        steep_only: for readers trained on boxes: lines that slope or bend a little are unchanged.
+        is_directed: whether the baseline is known to run in reading direction: one to the left is upside down.
     """
     course = np.array(baseline if len(baseline) > 1 else _middle(outline), np.float64).reshape(-1, 2)
     if len(course) < 2:
@@ -56,8 +56,8 @@ def bent_baseline(outline: Points, baseline: Points, steep_only: bool = False, i
 def are_upside_down(lines: Sequence[tuple[Points, Points]]) -> bool:
     """Whether most lines (outline, baseline), whose texts run from left to right, are upside down.
 
-    Their baselines run to the left, and most of their outlines is below these. That is not certain of a single line:
-    one in fifteen has more below its baseline than above.
+    Their baselines run to the left, and most of their outlines is below these. For a single line this is uncertain: one
+    in fifteen has more below its baseline than above.
     """
     known = _courses(lines)
     left = [(outline, course) for outline, course, across, down in known if across < -abs(down)]
@@ -80,10 +80,10 @@ def _courses(lines: Sequence[tuple[Points, Points]]) -> list[tuple[Floats, Float
 
 
 def straightened(image: Grey, outline: Points, baseline: Points, paper: int) -> Grey | None:
-    """What an outline holds, with its baseline as a straight row; None where the baseline runs to and fro.
+    """The content of an outline with a straightened baseline; None if the baseline runs back and forth.
 
     Args:
-        image: (H, W); `paper` stands for what lies outside of it.
+        image: (H, W); pixels outside of it are `paper`.
         baseline: see `bent_baseline`.
     """
     from PIL import Image
@@ -112,7 +112,7 @@ def straightened(image: Grey, outline: Points, baseline: Points, paper: int) -> 
 
 
 def _middle(outline: Points) -> list[tuple[float, float]]:
-    """The long axis of a slender outline that slopes, as two points; nothing of any other."""
+    """The long axis of a slender outline that slopes, as two points; empty for others."""
     corners = np.array(outline, np.float64)
     edges = np.roll(corners, -1, axis=0) - corners
     lengths = np.hypot(*edges.T)
@@ -132,13 +132,13 @@ def _middle(outline: Points) -> list[tuple[float, float]]:
 
 
 def _reach(corners: Floats, course: Floats) -> Floats:
-    """How far an outline goes above and below a course."""
+    """How far an outline extends above and below a curve."""
     _, offset = _along(corners, course)
     return np.array([max(0.0, -offset.min()), max(0.0, offset.max())])
 
 
 def _along(corners: Floats, course: Floats) -> tuple[Floats, Floats]:
-    """Where corners lie: along a course that goes on straight at its ends, and how far below it."""
+    """Coordinates of corners relative to a curve: along it (extended straight at its ends), and below it."""
     steps = np.diff(course, axis=0)
     lengths = np.hypot(*steps.T)
     directions = steps / lengths[:, None]
@@ -159,12 +159,12 @@ def _along(corners: Floats, course: Floats) -> tuple[Floats, Floats]:
 
 
 def _knots(corners: Floats, course: Floats, distance: float) -> tuple[Floats, Floats]:
-    """Points on a smoothed course from where an outline begins to where it ends, and the way down at each."""
+    """Points on a smoothed curve from the start to the end of an outline, and the downward direction at each."""
     places, _ = _along(corners, course)
     lengths = np.concatenate([[0.0], np.hypot(*np.diff(course, axis=0).T).cumsum()])
     count = min(1000, max(2, math.ceil((places.max() - places.min()) / max(distance, 1.0)) + 1))
     wanted = np.linspace(places.min(), places.max(), count)
-    # Beyond its ends, the course goes on in the direction that it has there.
+    # Beyond its ends, the curve continues in its direction there.
     first, last = course[1] - course[0], course[-1] - course[-2]
     before, after = max(0.0, -places.min()) + 1, max(0.0, places.max() - lengths[-1]) + 1
     longer = np.concatenate(
