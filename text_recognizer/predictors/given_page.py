@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from text_recognizer.datasets.formats.page_xml import OtherFormatError, PageText, read_page
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale
 from text_recognizer.errors import DataError, reason
@@ -58,16 +59,22 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
     return GivenPage(path, page.image, lines, problems, (width, height), scale, page.text.format)
 
 
-def image_given_by(path: Path) -> Path:
-    """Where the image of an XML file is, or should be."""
-    return _page_of(path).image
+def image_given_by(path: Path) -> Path | None:
+    """Where the image of an XML file is, or should be; None of a file that is no ALTO or PAGE XML, unless damaged."""
+    try:
+        text = read_page(path)
+    except OtherFormatError:
+        return None
+    except DataError:
+        text = PageText()
+    return None if text.format == "hocr" else _files(path).image_of(path, text)
 
 
 def page_given_by(path: Path) -> ArchivePage:
     """The page of an XML file, with lines. Raises DataError: it cannot be read, or gives none."""
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
-    page = _page_of(path)
+    page = _files(path).pages[0]
     if page.text.format == "hocr":
         raise DataError(
             f"{path} is hOCR, whose lines are not read. Read its image instead: predict {page.image} --pages."
@@ -82,8 +89,8 @@ def page_given_by(path: Path) -> ArchivePage:
     return page
 
 
-def _page_of(path: Path) -> ArchivePage:
-    return AltoFiles(str(path), None, None, None).pages[0]
+def _files(path: Path) -> AltoFiles:
+    return AltoFiles(str(path), None, None, None)
 
 
 def _read_lines(

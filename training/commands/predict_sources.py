@@ -7,7 +7,6 @@ from os.path import realpath  # unlike Path.resolve, it raises nothing for links
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.datasets.storage.file_states import files_below
 from text_recognizer.errors import DataError
 from text_recognizer.images.grey import KINDS, OTHER_SUFFIXES, pages_of_tiff, read_grey
@@ -76,9 +75,10 @@ def _sources(asked: str) -> list[Source]:
     if not path.is_dir():
         return _pages(Source(asked, PurePosixPath(path.stem), path))
     files = files_below(path)
-    xml = {one for one in files if one.suffix.lower() == ".xml" and _is_page(one)}
+    images = {one: image_given_by(one) for one in files if one.suffix.lower() == ".xml"}
+    xml = {one: image for one, image in images.items() if image is not None}
     stems = {one.with_suffix("") for one in xml}
-    given = {realpath(image_given_by(one)) for one in xml}  # their lines are: they are not looked for
+    given = set(map(realpath, xml.values()))  # their lines are: they are not looked for
     found = [
         page
         for one in files
@@ -112,11 +112,3 @@ def _stem_of(url: str) -> str:
         return PurePosixPath(unquote(urlsplit(url).path).replace("\0", "")).stem
     except ValueError:  # it is refused when it is asked for
         return ""
-
-
-def _is_page(path: Path) -> bool:
-    """Whether an XML file is that of a page, or too damaged to tell: then it is not passed over in silence."""
-    try:
-        return read_xml(path).tag in ("alto", "PcGts")
-    except DataError:
-        return True

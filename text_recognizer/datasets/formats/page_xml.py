@@ -24,7 +24,11 @@ _HOCR_PROPERTY = re.compile(r"""([a-z_]+)\s+((?:"[^"]*"|[^";])*)""")
 _HTML_SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
-class OfDocumentError(DataError):
+class OtherFormatError(DataError):
+    """A file is in none of the formats of pages."""
+
+
+class OfDocumentError(OtherFormatError):
     """A file is about a document, not about one of its pages."""
 
 
@@ -80,7 +84,7 @@ def read_page(path: Path) -> PageText:
         raise DataError(f"{error} hOCR must be XHTML: `tidy -asxhtml` converts HTML.") from None
     reader = {"alto": _read_alto, "PcGts": _read_page, "html": _read_hocr}.get(root.tag)
     if reader is None:
-        refused = OfDocumentError if root.tag in _OF_DOCUMENT else DataError
+        refused = OfDocumentError if root.tag in _OF_DOCUMENT else OtherFormatError
         raise refused(f"its file is neither ALTO nor PAGE XML nor hOCR: {path} begins with <{root.tag}>.")
     return reader(root, path)
 

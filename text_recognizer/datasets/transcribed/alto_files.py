@@ -133,12 +133,13 @@ class AltoFiles:
             text, writer, problem = PageText(), "", reason(error)
         if text.whole_regions and not text.lines and not problem:
             problem = WHOLE_REGION
-        image = self._image(file, text)
+        image = self.image_of(file, text)
         if not problem and not os.path.isfile(image):  # noqa: PTH113 - any name
             problem = f"the image file is missing: {image}"
         return ArchivePage(name, text, image, writer, self._split(file), problem)
 
-    def _image(self, file: Path, page: PageText) -> Path:
+    def image_of(self, file: Path, page: PageText) -> Path:
+        """Where the image of a page is, or should be."""
         folders = [file.parent]
         if file.parent.name in _OF_TRANSKRIBUS:
             folders.append(file.parent.parent)

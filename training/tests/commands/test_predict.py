@@ -24,6 +24,7 @@ from text_recognizer.tests.datasets.archive_pages import write_page
 from text_recognizer.tests.datasets.line_files import save
 from text_recognizer.tests.line_samples import line_picture
 from training.cli import main
+from training.commands.predict_sources import sources_of
 
 pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
 DIGIT = str(Path(__file__).parents[3] / "text_recognizer" / "tests" / "support" / "digits" / "3.png")
@@ -71,6 +72,20 @@ def test_a_folder_is_read_into_a_folder_and_given_pages_keep_their_own_format(bu
         assert [line.text for line in new.lines] != [line.text for line in old.lines]
     assert predict(pages / "one.xml", "--bundle", bundle) == 0
     assert capfd.readouterr().out.encode() == (tmp_path / "out" / "one.xml").read_bytes()
+
+
+def test_each_xml_file_of_a_folder_is_read_once_to_find_what_is_to_be_read(pages, monkeypatch):
+    (pages / "damaged.xml").write_text("<alto")
+    write_page(pages, "hocr", archive_pages.hocr())
+    read, read_bytes = [], Path.read_bytes
+
+    def noted(path: Path) -> bytes:
+        read.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", noted)
+    assert [one.place.name for one in sources_of([str(pages)])] == ["two", "damaged", "hocr", "line", "one"]
+    assert sorted(read) == ["damaged.xml", "hocr.xml", "mets.xml", "one.xml", "two.xml"]
 
 
 def test_an_image_whose_page_lies_elsewhere_in_a_folder_is_read_once(bundle, tmp_path, capfd):
