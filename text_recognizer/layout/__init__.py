@@ -1,1 +1,1 @@
-"""Where the lines of text are on a page, found without any training."""
+"""Line finding on pages, without training."""

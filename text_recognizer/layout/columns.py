@@ -1,15 +1,15 @@
-"""The order in which the lines of a page are read: columns, and rows within them."""
+"""The reading order of the lines of a page: columns, and rows within them."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-_SAME_ROW = 0.5  # of the lower line's height, that two parts of one row share
-_TOUCHING = 0.1  # of a line's width by which columns may reach into each other
-_FEWEST_LINES = 3  # of a column: less are rows with a gap in them
+_SAME_ROW = 0.5  # vertical overlap of two parts of a row, as a share of the smaller height
+_TOUCHING = 0.1  # overlap allowed between columns, as a share of a line's width
+_FEWEST_LINES = 3  # in a column: fewer are rows with a gap
 
 
 class HasBox(Protocol):
-    """What has a place on a page: left, top, right, bottom."""
+    """An object with a box on a page: left, top, right, bottom."""
 
     @property
     def box(self) -> tuple[float, float, float, float]: ...
@@ -19,9 +19,9 @@ Line = TypeVar("Line", bound=HasBox)
 
 
 def in_reading_order(lines: Sequence[Line], right_to_left: bool = False) -> list[Line]:
-    """Lines from top to bottom, and where they stand in columns, column after column.
+    """Lines from top to bottom, and column by column where there are columns.
 
-    A line over several columns, like a heading, is read before what is below it.
+    A line across several columns, such as a heading, is read before what is below it.
     """
     rest = sorted(lines, key=lambda line: (line.box[1] + line.box[3], line.box[0]))
     found: list[Line] = []
@@ -36,7 +36,7 @@ def in_reading_order(lines: Sequence[Line], right_to_left: bool = False) -> list
 
 
 def _columns(lines: Sequence[Line]) -> list[list[Line]]:
-    """As many of the first lines as stand in two or more columns; none where they do not."""
+    """The first lines, as far as they are in two or more columns; none if they are not."""
     spans: list[tuple[float, float, list[Line]]] = []
     best: list[list[Line]] = []
     for line in lines:
@@ -57,7 +57,7 @@ def _columns(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _first_row(lines: Sequence[Line]) -> list[Line]:
-    """The first line with those beside it."""
+    """The first line and those beside it."""
     top, bottom = lines[0].box[1], lines[0].box[3]
     return [
         line

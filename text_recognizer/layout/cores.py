@@ -1,4 +1,4 @@
-"""Cores: the middle halves of lines, which never touch each other; drawn for training, and turned back into lines."""
+"""Cores: the middle halves of lines, which never touch each other; drawn for training, and converted back to lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from text_recognizer.layout.ink import Grey, Mask, ink_of, upright_strokes
 from text_recognizer.layout.shapes import Floats, LineShape, feet
 
 CORE_CLASSES = ("background", "line", "line core")
-DRAWN = 0.5  # the share of a line's height that its core has, and how much of that is cut off at both of its ends
-# What a detector is sure of is less: chosen on validation pages.
-CONFIDENT = 0.6  # the least probability of a core's pixel
-FOUND = 0.45  # the share of a line's height that has it
-_SMOOTH = 2.0  # heights of the line, over which the edges of its outline are averaged
-_SMALLEST_PX, _SHORTEST = 3, 2.0  # height of a core in pixels; its width in heights of it
-_LARGEST_GAP, _MOST_STEP = 2.0, 0.5  # in heights of a line, between two pieces of one core
+DRAWN = 0.5  # a core's share of its line's height, and how much of that is cut off at both of its ends
+# Detected cores are smaller; the values were chosen on validation pages.
+CONFIDENT = 0.6  # minimum probability of a core's pixel
+FOUND = 0.45  # a detected core's share of its line's height
+_SMOOTH = 2.0  # heights of the line over which the edges of its outline are averaged
+_SMALLEST_PX, _SHORTEST = 3, 2.0  # minimum height of a core in pixels; minimum width in heights of the core
+_LARGEST_GAP, _MOST_STEP = 2.0, 0.5  # between two pieces of one core, in heights of a line
 
 
 @dataclass(frozen=True)
 class Course:
-    """A line by columns (k,): the rows where it begins and ends."""
+    """A line by columns (k,): its first and last rows."""
 
     columns: NDArray[np.int64]
     top: Floats
@@ -38,9 +38,9 @@ class Course:
 
 
 def core_map(outlines: Sequence[NDArray[np.floating[Any]]], side: int) -> NDArray[np.uint8]:
-    """(side, side) the class of every pixel, as of CORE_CLASSES, given the outlines (corners, 2) of lines."""
+    """(side, side) the class of every pixel, as in CORE_CLASSES, from the outlines (corners, 2) of lines."""
     label = np.zeros((side, side), np.uint8)
-    nearest = np.full((side, side), np.inf, np.float32)  # to the middle of which line a pixel is the nearest
+    nearest = np.full((side, side), np.inf, np.float32)  # distance of each pixel to the nearest line's middle
     owner = np.zeros((side, side), np.int32)
     courses = [course for outline in outlines if (course := _course_of(outline, side)) is not None]
     for number, one in enumerate(courses, start=1):
@@ -57,14 +57,14 @@ def core_map(outlines: Sequence[NDArray[np.floating[Any]]], side: int) -> NDArra
         left, right = int(one.columns[0]) + cut, int(one.columns[-1]) + 1 - cut
         inside = (owner[:, left:right] == number) & (nearest[:, left:right] <= DRAWN)
         label[:, left:right][inside] = 2
-    # Where cores of two lines meet, neither has the seam.
+    # Where cores of two lines meet, the seam belongs to neither.
     seam = (owner[1:] != owner[:-1]) & (label[1:] == 2) & (label[:-1] == 2)
     label[1:][seam] = label[:-1][seam] = 1
     return label
 
 
 def lines_of(cores: NDArray[np.bool_], share: float = DRAWN) -> list[Course]:
-    """The lines (H, W) whose cores are shown; `share` is that of their heights."""
+    """The lines of cores in a map (H, W); `share`: a core's share of its line's height."""
     from scipy import ndimage
 
     parts, _ = ndimage.label(cores, np.ones((3, 3)))
@@ -78,7 +78,7 @@ def lines_of(cores: NDArray[np.bool_], share: float = DRAWN) -> list[Course]:
 
 
 def shapes_of(lines: Sequence[Course], page: Grey) -> list[LineShape]:
-    """Lines of a page (H, W), dark on light, with baselines seen in the ink; those without ink are left out."""
+    """Lines of a page (H, W), dark on light, with baselines from the ink; lines without ink are left out."""
     ink, width = ink_of(page)
     strokes = upright_strokes(ink, width)
     shapes = (_shape(line, strokes) for line in lines)
@@ -100,7 +100,7 @@ def _shape(line: Course, strokes: Mask) -> LineShape | None:
 
 
 def _course_of(outline: NDArray[np.floating[Any]], side: int) -> Course | None:
-    """The edges of an outline, smoothed."""
+    """The smoothed edges of an outline."""
     from PIL import Image, ImageDraw
     from scipy import ndimage
 
@@ -124,7 +124,7 @@ def _piece(mask: NDArray[np.bool_], place: tuple[slice, slice]) -> Course:
 
 
 def _joined(pieces: list[Course], share: float) -> list[Course]:
-    """Pieces that go on where another ends, as one."""
+    """Joins pieces that continue each other."""
     lines: list[Course] = []
     for piece in sorted(pieces, key=lambda piece: int(piece.columns[0])):
         before = [line for line in lines if _goes_on(line, piece, share)]

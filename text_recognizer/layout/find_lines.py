@@ -1,7 +1,7 @@
-"""The lines of text on a page, found without any training.
+"""Finds the lines of text on a page, without training.
 
-Upright strokes are smeared along the row; a line is a ridge of what comes out. Ridges that continue each other are one
-line, each stroke belongs to the nearest line, and a line ends where its strokes get rare.
+Upright strokes are blurred along the rows; a line is a ridge of the result. Ridges that continue each other are one
+line, each stroke belongs to the nearest line, and a line ends where its strokes become rare.
 """
 
 import math
@@ -16,23 +16,23 @@ from text_recognizer.layout.ridges import find_ridges
 from text_recognizer.layout.shapes import OF_A_NOTE, Floats, FoundLine, LineShape, evened, line_shapes
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
-_FIRST_PIXELS = 1_500_000  # of the image of a page in which the size of its writing is measured
+_FIRST_PIXELS = 1_500_000  # size of the page image in which the size of the writing is measured
 _MOST_PIXELS = 10_000_000
-_HEIGHT_PX = 32  # of a line in the image that is looked at
+_HEIGHT_PX = 32  # height of a line in the analysed image
 _FITTING_HEIGHTS_PX = (22, 50)
 _SMALLEST_SIDE_PX = 8
-_PADDING_PX = 64  # kept where nothing was found without
-_AROUND, _AROUND_TALL = 0.3, 0.6  # heights of a line, and of its own, around it, in which its paper is looked at
+_PADDING_PX = 64  # kept if nothing was found without padding
+_AROUND, _AROUND_TALL = 0.3, 0.6  # margin in which a line's paper is measured, in typical and in its own heights
 _LEAST_CONTRAST = 3.3  # of ink, in deviations of the paper's grain: noise has at most 2.5, 99 % of lines at least 5
-# Notes are in smaller writing than the text of a page; their lines are too close to stand out at its size.
-_BESIDE_TEXT = (0.5, 0.3)  # heights of a line of the text, beside and above it, in which strokes are its own
+# Notes are written smaller than the text of a page; their lines are too close to be separated at its scale.
+_BESIDE_TEXT = (0.5, 0.3)  # heights of a text line, beside and above it, in which strokes belong to it
 _NOTES_OVERLAP = 0.5  # of the longer of two lines
-_NOTES_DISTANCES = (0.5, 1.4)  # heights of a note's line from one to the next
-_FEWEST_NEIGHBOURS = 2  # of one of a note's lines: less are rests of loops and stamps
+_NOTES_DISTANCES = (0.5, 1.4)  # between consecutive lines of a note, in heights of a line
+_FEWEST_NEIGHBOURS = 2  # of a line of a note: with fewer, it is a remainder of loops and stamps
 
 
 def find_lines(page: Grey, right_to_left: bool = False) -> list[FoundLine]:
-    """The lines of a grey page (H, W) in reading order, the right column first if asked; none where none is."""
+    """The lines of a grey page (H, W) in reading order, the right column first if requested; may be empty."""
     shown, start = _without_padding(page)
     found = _lines_on(shown, start, page.shape, right_to_left)
     if not found and shown.shape != page.shape:  # a word that fills its image does not stand out
@@ -73,11 +73,11 @@ def _strokes(page: Grey) -> tuple[Mask, Mask, float, float]:
 
 
 def _lines_of_notes(text: list[LineShape], strokes: Mask, stroke_width: float, height: float) -> list[LineShape]:
-    """Lines of at least three, one below the other, that are found in the strokes which the text's lines leave.
+    """Groups of at least three lines, one below the other, in the strokes outside the lines of the text.
 
     Args:
-        text: the lines that were found; where there are none, there are no notes.
-        height: of one of them.
+        text: the lines found so far; without these, there are no notes.
+        height: height of one of them.
     """
     rest = strokes.copy()
     beside, above = (part * height for part in _BESIDE_TEXT)
@@ -104,20 +104,20 @@ def _are_next(one: LineShape, other: LineShape, height: float) -> bool:
 
 
 def _is_written(shape: LineShape, page: Grey, ink: Mask, height: float) -> bool:
-    """Whether a line is darker than the grain of its paper makes anything by chance."""
+    """Whether a line is darker than can be explained by the grain of its paper."""
     left, top, right, bottom = shape.box
     around = max(_AROUND * height, _AROUND_TALL * (bottom - top))  # so that no stroke fills half of a column
     rows = slice(max(0, int(top - around)), int(bottom + around))
     columns = slice(max(0, int(left)), int(right))
     levels, inked = page[rows, columns].astype(np.float64), ink[rows, columns]
-    levels -= np.median(levels, axis=0)  # a shadow is no grain
+    levels -= np.median(levels, axis=0)  # a shadow is not grain
     paper = levels[~inked]
-    grain = 1.48 * np.median(np.abs(paper - np.median(paper)))  # as the deviation of a normal distribution
+    grain = 1.48 * np.median(np.abs(paper - np.median(paper)))  # the standard deviation, if normally distributed
     return bool(np.median(paper) - np.median(levels[inked]) > _LEAST_CONTRAST * max(1.0, grain))
 
 
 def _better_scale(height: float, scale: float, shape: tuple[int, ...]) -> float:
-    """The scale at which lines have the height that is best to look at; the page is never enlarged."""
+    """The scale at which lines have the best height for analysis; the page is never enlarged."""
     lowest, highest = _FITTING_HEIGHTS_PX
     if lowest <= height <= highest:
         return scale
@@ -136,7 +136,7 @@ def _scaled(page: Grey, scale: float) -> Grey:
 
 
 def _without_padding(page: Grey, kept_px: int = 0) -> tuple[Grey, Floats]:
-    """The page without rows and columns of one level at its sides, and where it begins: column, row."""
+    """The page without uniform rows and columns at its sides, and its offset: column, row."""
     rows = np.flatnonzero((page != page[:, :1]).any(axis=1))
     columns = np.flatnonzero((page != page[:1]).any(axis=0))
     if not len(rows) or not len(columns):

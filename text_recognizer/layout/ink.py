@@ -1,4 +1,4 @@
-"""The ink of a page: what is darker than the paper around it and thin enough to be writing, and how large that is."""
+"""The ink of a page: pixels darker than the surrounding paper and thin enough to be writing, and the writing's size."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,27 +6,27 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-_WINDOW_PX = 31  # about the distance of two lines, at which pages are looked at
+_WINDOW_PX = 31  # about the line distance in the analysed image
 _SENSITIVITY = 0.2  # Sauvola's k
-_LEAST_CONTRAST = 20.0  # grey levels of deviation that count as a full contrast
-_DARK = 0.6  # of the paper's level: what is darker everywhere around is a shadow, a border or a blot
+_LEAST_CONTRAST = 20.0  # grey levels of deviation that count as full contrast
+_DARK = 0.6  # of the paper's level: a darker surrounding is a shadow, a border or a blot
 _CELL_PX = 16
-_DARKEST_PAPER = 0.3  # of the page's lightest: what is darker is no paper in a shadow
-_SOLID = 4  # stroke widths on every side, above which ink is no writing
-_SPECK = 2  # squares of the stroke's width, below which ink is a speck
-_UPRIGHT = 1.35  # stroke widths of unbroken ink from top to bottom, which rules and flourishes lack
+_DARKEST_PAPER = 0.3  # of the page's lightest: darker areas are not paper in shadow
+_SOLID = 4  # stroke widths on every side: thicker ink is not writing
+_SPECK = 2  # squares of the stroke width: less ink is a speck
+_UPRIGHT = 1.35  # stroke widths of unbroken ink from top to bottom, more than rules and flourishes have
 
-# How far closely written lines are apart, in widths of a stroke and in heights of letters.
+# The distance of closely written lines, in stroke widths and in letter heights.
 _IN_STROKES, _IN_LETTERS = 16.0, 2.0
-_TALLEST_LETTERS = 0.7  # the share of letters that are lower
-_SPREAD = 0.2  # of the logarithm of the guess, by which the lines' distance may differ from it
+_TALLEST_LETTERS = 0.7  # share of letters that are lower
+_SPREAD = 0.2  # standard deviation of the logarithm of the line distance around the guess
 
 
 def ink_of(page: Grey) -> tuple[Mask, float]:
     """The ink (H, W) of a page, without borders, blots and specks, and the width of its strokes in pixels.
 
     Args:
-        page: dark ink on light paper, two lines about as far from each other as the window is large.
+        page: dark ink on light paper, with a line distance of about the window size.
 
     Source: Sauvola and Pietikäinen (2000), "Adaptive document image binarization".
     """
@@ -48,14 +48,14 @@ def ink_of(page: Grey) -> tuple[Mask, float]:
 
 
 def upright_strokes(ink: Mask, width: float) -> Mask:
-    """The parts of strokes that go up or down: letters have them, rules and flourishes hardly any."""
+    """The vertical parts of strokes: letters have them, rules and flourishes hardly any."""
     from scipy import ndimage
 
     return np.asarray(ndimage.binary_opening(ink, np.ones((max(2, int(np.ceil(_UPRIGHT * width))), 1))))
 
 
 def stroke_width(ink: Mask) -> float:
-    """The mean width of strokes in pixels; 1 where there is no ink."""
+    """The mean stroke width in pixels; 1 if there is no ink."""
     narrow = np.minimum(_run_lengths(ink), _run_lengths(ink.T).T)[ink]
     if not len(narrow):
         return 1.0
@@ -67,7 +67,7 @@ def stroke_width(ink: Mask) -> float:
 
 
 def _evenly_lit(page: Grey) -> Grey:
-    """A page divided by the level of its paper round about; what is dark all over stays dark."""
+    """A page divided by the local level of its paper; large dark areas stay dark."""
     from scipy import ndimage
 
     height, width = page.shape
@@ -91,7 +91,7 @@ def _sauvola(page: Grey) -> Mask:
 
 
 def _run_lengths(ink: Mask) -> NDArray[np.int64]:
-    """(H, W) how long the unbroken row of ink is that each pixel of ink belongs to."""
+    """(H, W) length of the horizontal run of ink that each pixel of ink belongs to."""
     steps = np.diff(np.pad(ink, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     lengths = np.nonzero(steps == -1)[1] - np.nonzero(steps == 1)[1]
     found = np.zeros(ink.shape, np.int64)
@@ -100,12 +100,12 @@ def _run_lengths(ink: Mask) -> NDArray[np.int64]:
 
 
 def line_height(strokes: Mask, stroke_width: float) -> float:
-    """The height that a line of this page takes, in pixels.
+    """The height of a line on this page in pixels.
 
-    The guess is by strokes and letters, which rules and wide spacing leave alone; the lines' own distance corrects it.
+    The guess is from strokes and letters, which rules and wide spacing do not affect; the line distance corrects it.
 
     Args:
-        strokes: (H, W) the upright ones.
+        strokes: (H, W) upright strokes.
     """
     from scipy import ndimage
 
@@ -121,7 +121,7 @@ def line_height(strokes: Mask, stroke_width: float) -> float:
 
 
 def _row_likeness(strokes: Mask, guess: float) -> NDArray[np.float64]:
-    """How alike the rows of the page are to those 1, 2, 3, … pixels below, in strips three guesses wide."""
+    """Similarity of the rows of the page to those 1, 2, 3, … pixels below, in strips three guesses wide."""
     from scipy import ndimage
 
     height, width = strokes.shape

@@ -1,4 +1,4 @@
-"""Ridges of smeared strokes: the courses of lines of text."""
+"""Ridges of blurred strokes: the curves of lines of text."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from text_recognizer.layout.ink import Mask
 _BLUR = (0.22, 1.0)  # across the lines and along them
 _SHORTEST_PIECE = 0.5
 _LARGEST_GAP, _MOST_OVERLAP = 1.6, 0.5  # between two pieces of one line
-_MOST_STEP = 0.38  # up or down from one piece to the next
-_SMEAR = 1.0  # by which a piece goes on beyond its last strokes
-_COLUMN_GAP, _COLUMN_REACH, _INSIDE = 2.0, 3.0, 0.5  # what is empty between two columns, above or below
-_END = 2.0  # what counts as the end of a piece
+_MOST_STEP = 0.38  # vertical step from one piece to the next
+_SMEAR = 1.0  # extension of a piece beyond its last strokes
+_COLUMN_GAP, _COLUMN_REACH, _INSIDE = 2.0, 3.0, 0.5  # of the empty space between two columns
+_END = 2.0  # length of the end of a piece
 _WEAKEST = 0.25  # of the page's strong ridges
-_MOST_PIECES = 4000  # of a page; noise has more
+_MOST_PIECES = 4000  # per page; noise has more
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A line's middle, columns rising; strength is its mean height over that of the page's strong ridges."""
+    """A line's middle by increasing column; strength: its mean height relative to the page's strong ridges."""
 
     columns: NDArray[np.int64]
     rows: NDArray[np.float64]
@@ -29,7 +29,7 @@ class Ridge:
 
 
 def find_ridges(strokes: Mask, height: float) -> list[Ridge]:
-    """The courses of the lines on a page; none of a blank page.
+    """The curves of the lines on a page; none for a blank page.
 
     Args:
         height: of a line.
@@ -59,7 +59,7 @@ def find_ridges(strokes: Mask, height: float) -> list[Ridge]:
 
 
 def _chains(pieces: list[Ridge], strokes: Mask, height: float) -> list[list[int]]:
-    """Which pieces continue each other from left to right, the nearest first, but not over the gap of two columns."""
+    """Chains of pieces that continue each other from left to right, nearest first, but not across columns."""
     if not pieces:
         return []
     end = int(_END * height)
@@ -87,7 +87,7 @@ def _chains(pieces: list[Ridge], strokes: Mask, height: float) -> list[list[int]
 
 
 def _between_columns(strokes: Mask, before: Ridge, after: Ridge, height: float) -> bool:
-    """Whether what lies between two pieces is empty also above or below them for some lines."""
+    """Whether the gap between two pieces is also empty above or below them for some lines."""
     left, right = int(before.columns[-1] - _SMEAR * height), int(after.columns[0] + _SMEAR * height)
     if right - left < _COLUMN_GAP * height:
         return False

@@ -1,4 +1,4 @@
-"""The strokes of each line: its box, its baseline, its outline."""
+"""The shape of each line from its strokes: box, baseline, outline."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,23 +14,23 @@ Floats = NDArray[np.float64]
 
 # In heights of a line.
 _SHORTEST_RIDGE = 1.0
-_BESIDE = 0.5  # how far strokes may lie before and behind a ridge
-_REACH = 1.0  # and above or below it
-_CORE = 0.35  # the half height of letters without their tips
-_RARE = 0.35  # of the line's usual density of strokes: there it has ended
-_STANDING = 0.7  # of its columns end no lower than letters stand
-_OUTLIERS = 0.01  # of its strokes above and below that do not count
+_BESIDE = 0.5  # maximum distance of strokes before and after a ridge
+_REACH = 1.0  # maximum distance above or below it
+_CORE = 0.35  # half the height of letters without ascenders and descenders
+_RARE = 0.35  # of the line's typical stroke density: below, the line has ended
+_STANDING = 0.7  # share of columns that end at or above the baseline
+_OUTLIERS = 0.01  # share of strokes above and below that are ignored
 _MARGIN = 0.15  # around a line's strokes
-# How far outlines reach from the baseline: no farther than the usual share of all on the page. Lines are compared in
-# size by the low share, which tall letters and long strokes do not change.
+# Outlines extend from the baseline at most as far as the usual quantile of all on the page. The sizes of lines are
+# compared by a low quantile, which tall letters and long strokes do not change.
 _LOW, _USUAL = 0.25, 0.4
-_OF_A_LINE = (2.0, 0.2, 0.3)  # the least width and height, and ink in squares of its height
+_OF_A_LINE = (2.0, 0.2, 0.3)  # minimum width and height, and ink in squares of the height
 OF_A_NOTE = (2.0, 0.2, 0.15)
-_OF_A_WORD = (0.8, 0.25, 0.1)  # that is all that is written on a page
-_ALL, _FEWEST_STROKES = 0.8, 3  # of the page's strokes that such a word has
+_OF_A_WORD = (0.8, 0.25, 0.1)  # the same for a word that is the only writing on a page
+_ALL, _FEWEST_STROKES = 0.8, 3  # minimum share of the page's strokes, and number of strokes, in such a word
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
-_LEAST_CONTRAST = 1.5  # of its core's density over that above and below: noise has 1.0 to 1.35, writing 1.5 and more
+_LEAST_CONTRAST = 1.5  # of its core's density to that above and below: noise has 1.0 to 1.35, writing at least 1.5
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,8 @@ class FoundLine:
 
     Args:
         box: left, top, right, bottom around its ink, ends excluded.
-        baseline: on which its letters stand, in the direction of its characters from left to right; empty where
-            it is not known.
-        polygon: around its ink with a small margin, without long loops and tails; empty where only the box is known.
+        baseline: baseline of its letters, in the direction of its characters from left to right; empty if unknown.
+        polygon: outline of its ink with a small margin, without long loops and tails; empty if only the box is known.
     """
 
     box: tuple[int, int, int, int]
@@ -51,11 +50,11 @@ class FoundLine:
 
 @dataclass(frozen=True)
 class LineShape:
-    """A line in pixels of the image that was looked at.
+    """A line in pixels of the analysed image.
 
     Args:
         box: left, top, right, bottom.
-        columns: (k,) where the three courses are known; (0,) where only the box is.
+        columns: (k,) columns at which the three curves are known; (0,) if only the box is.
         baseline, above, below: (k,) rows.
     """
 
@@ -71,7 +70,7 @@ class LineShape:
         return cls((left, top, right, bottom), *np.zeros((4, 0)))
 
     def on_page(self, to_page: Callable[[Floats], Floats], shape: tuple[int, ...]) -> FoundLine:
-        """The line in pixels of the page (H, W); `to_page` moves points (n, 2) of the image there."""
+        """The line in pixels of the page (H, W); `to_page` maps points (n, 2) of the image to the page."""
         courses = (np.stack([self.columns, rows], axis=1) for rows in (self.baseline, self.above, self.below))
         baseline, above, below = (_points(to_page(course)) for course in courses)
         left, top, right, bottom = self.box
@@ -84,9 +83,9 @@ class LineShape:
 def line_shapes(
     strokes: Mask, ridges: list[Ridge], height: float, least: tuple[float, float, float] = _OF_A_LINE
 ) -> list[LineShape]:
-    """The lines of text among ridges: what is too short, low, faint or empty for one is left out.
+    """The lines of text among ridges, without those that are too short, low, faint or empty.
 
-    A single word on an empty page is a line as well.
+    A single word on an empty page is a line too.
     """
     everything, ridges = ridges, [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
     owner = _owners(strokes, ridges, height)
@@ -96,10 +95,10 @@ def line_shapes(
 
 
 def evened(lines: Sequence[LineShape]) -> list[LineShape]:
-    """Lines whose outlines leave out what reaches unusually far up or down.
+    """Lines whose outlines exclude strokes that extend unusually far up or down.
 
-    An image of a line is scaled by its height: with one long stroke in it, all of its letters would be small.
-    Larger writing than the page's reaches farther by as much as it is larger.
+    The image of a line is scaled by its height: with one long stroke in it, all of its letters would be small. For
+    writing larger than the page's, the limits are proportionally larger.
     """
     reaches = [(line.baseline - line.above, line.below - line.baseline) for line in lines]
     usual = [np.quantile(np.concatenate(side), [_LOW, _USUAL]) for side in zip(*reaches, strict=True)]
@@ -113,7 +112,7 @@ def evened(lines: Sequence[LineShape]) -> list[LineShape]:
 
 
 def _lone_word(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
-    """The one word of a page; nothing where there is more ink, or less than a word has."""
+    """The only word on a page; None if there is more ink, or less than a word has."""
     from scipy import ndimage
 
     if not ridges:
@@ -135,13 +134,13 @@ def _window(ridge: Ridge, height: float, shape: tuple[int, ...]) -> tuple[slice,
 
 
 def _distances(ridge: Ridge, rows: slice, columns: slice) -> Floats:
-    """How far each pixel of a window lies below the ridge's middle."""
+    """Distance of each pixel of a window below the ridge's middle."""
     middle = np.interp(np.arange(columns.start, columns.stop), ridge.columns, ridge.rows)
     return np.arange(rows.start, rows.stop)[:, None] - middle[None]
 
 
 def _owners(strokes: Mask, ridges: list[Ridge], height: float) -> NDArray[np.int32]:
-    """(H, W) the number of the ridge, from 1, that is nearest to each pixel of a stroke; 0 where none is near."""
+    """(H, W) the number, from 1, of the ridge nearest to each pixel of a stroke; 0 if none is near."""
     owner = np.zeros(strokes.shape, np.int32)
     nearest = np.where(strokes, _REACH * height, -1).astype(np.float32)
     for number, ridge in enumerate(ridges, start=1):
@@ -183,7 +182,7 @@ def _shape(
 
 
 def _stands_out(strokes: Mask, ridge: Ridge, shape: LineShape, height: float) -> bool:
-    """Whether there are more strokes on a line than between it and its neighbours."""
+    """Whether a line has more strokes than the space between it and its neighbours."""
     window = _window(ridge, height, strokes.shape)
     columns = slice(round(shape.box[0]), round(shape.box[2]))
     distances = np.abs(_distances(ridge, window[0], columns))
@@ -194,7 +193,7 @@ def _stands_out(strokes: Mask, ridge: Ridge, shape: LineShape, height: float) ->
 
 
 def _ends(columns: NDArray[np.int64], window: slice, height: float) -> tuple[int, int] | None:
-    """Where the strokes of a line's core begin and end, of which few stand apart."""
+    """The first and last column of the strokes of a line's core, ignoring few isolated ones."""
     from scipy import ndimage
 
     counts = np.bincount(columns - window.start, minlength=window.stop - window.start).astype(np.float64)
@@ -210,7 +209,7 @@ def _ends(columns: NDArray[np.int64], window: slice, height: float) -> tuple[int
 def _courses(
     ridge: Ridge, rows: NDArray[np.int64], columns: NDArray[np.int64], ends: tuple[int, int], height: float
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Columns, and the rows of the baseline and the outline there, one about every height of a line."""
+    """Columns, about one per line height, and the rows of the baseline and the outline there."""
     first, last = ends[0] - _MARGIN * height, ends[1] + _MARGIN * height
     places = np.linspace(first, last, max(2, round((last - first) / height) + 1))
     middle = np.interp(places, ridge.columns, ridge.rows)
@@ -233,7 +232,7 @@ def _courses(
 
 
 def feet(columns: NDArray[np.int64], offsets: Floats, places: Floats, height: float) -> Floats:
-    """How far below the ridge's middle letters stand, by the lowest strokes of columns, descenders cut off."""
+    """Distance of the baseline below the ridge's middle, from the lowest strokes of columns without descenders."""
     order = np.lexsort((offsets, columns))
     columns, offsets = columns[order], offsets[order]
     lowest = np.append(np.flatnonzero(np.diff(columns)), len(columns) - 1)

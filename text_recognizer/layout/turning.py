@@ -1,4 +1,4 @@
-"""Pages whose lines run at an angle: which it is, the page turned upright, and the way back."""
+"""Detects rotated pages: the angle of the lines, the page rotated upright, and the inverse mapping."""
 
 import math
 
@@ -8,22 +8,22 @@ from numpy.typing import NDArray
 from text_recognizer.layout.ink import Grey, Mask
 
 _STEP, _FINE_STEP = 3.0, 0.5  # degrees
-_SMALLEST_ANGLE = 4.0  # lines that slope by less are found as they are
-_SMALLEST_OF_ONE = 10.0  # of the only line: the letters of a level word like "Philip" climb or fall by up to six
-_LARGEST_SKEW = 14.0  # degrees, of a page that was laid down awry
-_CLEARER = 1.5  # times as clear as level lines must lines at an angle be; on 22 pages, others had at most 0.74
-_LONGEST_STROKE = 2.0  # heights of a line; what is longer is the edge of a page or a rule
-_LEAST_INK = 3.0  # squares of a line's height: a few words show no direction
-_WIDEST_BAND, _SHORTEST_BAND, _OUTLIERS = 1.0, 3.0, 0.05  # heights of the only line; times as long as wide
+_SMALLEST_ANGLE = 4.0  # lines that slope by less are found without rotation
+_SMALLEST_OF_ONE = 10.0  # for a single line: the letters of a level word like "Philip" rise or fall by up to six
+_LARGEST_SKEW = 14.0  # degrees, of a page that was scanned askew
+_CLEARER = 1.5  # required clarity of rotated lines relative to level ones; on 22 pages, others had at most 0.74
+_LONGEST_STROKE = 2.0  # heights of a line; longer strokes are the edge of a page or a rule
+_LEAST_INK = 3.0  # squares of a line's height: a few words have no clear direction
+_WIDEST_BAND, _SHORTEST_BAND, _OUTLIERS = 1.0, 3.0, 0.05  # heights of the only line; ratio of length to width
 _MOST_POINTS = 20_000
-_MOST_PAPER = 4.0  # times that of the page: a long strip that is turned needs much more, and has no such lines
+_MOST_PAPER = 4.0  # times that of the page: a rotated long strip needs much more, and has no such lines
 _BIN, _BLUR = 0.1, 0.25  # in heights of a line
 
 
 def angle_of_lines(strokes: Mask, height: float) -> float:
-    """How many degrees the lines climb from left to right, above -90 and up to 90; 0 where they are about level.
+    """The angle of the lines in degrees, rising from left to right, above -90 and up to 90; 0 if about level.
 
-    Seen along the lines, strokes lie in ridges. Whether a page is upside down is not seen.
+    Projected along the lines, strokes form ridges. This does not show whether a page is upside down.
     """
     from scipy import ndimage
 
@@ -52,7 +52,7 @@ def angle_of_lines(strokes: Mask, height: float) -> float:
 
 
 def _angle_of_a_band(rows: NDArray[np.int64], columns: NDArray[np.int64], height: float) -> float | None:
-    """How many degrees the only line of a page climbs; None where there is another than one."""
+    """The angle of the only line of a page in degrees; None if there is not exactly one."""
     if len(rows) < 2:
         return None
     points = np.stack([columns, -rows]).astype(np.float64)
@@ -65,7 +65,7 @@ def _angle_of_a_band(rows: NDArray[np.int64], columns: NDArray[np.int64], height
 
 
 def _worth_turning(angle: float, shape: tuple[int, ...], smallest: float = _SMALLEST_ANGLE) -> float:
-    """The angle of lines on a page (H, W), 0 where that is small, or the turned page would be too large."""
+    """The angle of lines on a page (H, W); 0 if it is small, or if the rotated page would be too large."""
     height, width = shape
     across, along = abs(math.sin(math.radians(angle))), abs(math.cos(math.radians(angle)))
     paper = (height * along + width * across) * (height * across + width * along)
@@ -73,7 +73,7 @@ def _worth_turning(angle: float, shape: tuple[int, ...], smallest: float = _SMAL
 
 
 def turned(page: Grey, degrees: float) -> Grey:
-    """A page whose lines climb by some degrees with level lines, on larger paper."""
+    """A page rotated so that its lines are level, on larger paper."""
     from PIL import Image
 
     if not degrees:
@@ -85,7 +85,7 @@ def turned(page: Grey, degrees: float) -> Grey:
 def turned_back(
     points: NDArray[np.float64], degrees: float, shape: tuple[int, ...], turned_shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
-    """Points (n, 2) of a turned page on the page itself; shapes are (H, W) of the two."""
+    """Maps points (n, 2) of a rotated page to the page itself; shapes are (H, W) of the two."""
     angle = np.radians(degrees)
     back = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     centred = points - np.array(turned_shape[::-1]) / 2

@@ -1,4 +1,4 @@
-"""Model: a network plus meaning, what its outputs say and how wrong they are."""
+"""Model: a network with the meaning of its outputs, loss and metrics."""
 
 import re
 from abc import ABC, abstractmethod
@@ -31,10 +31,10 @@ class ScoredBatch:
     """A batch of a split after a forward pass without dropout.
 
     Args:
-        split: that the samples are from.
-        positions: (B,) of the samples in the split.
+        split: the split of the samples.
+        positions: (B,) positions of the samples in the split.
         batch: columns of the split, "image" included.
-        outputs: (B, …) what the network returned.
+        outputs: (B, …) outputs of the network.
         losses: (B,) loss of each sample, without label smoothing.
     """
 
@@ -49,20 +49,20 @@ class Model(ABC):
     """A network with loss, decoding and prediction. Further constructor arguments are the spec's `model_args`.
 
     Args:
-        data_spec: what the images look like and which classes there are.
-        network: turns images into outputs of `output_shape`.
+        data_spec: form of the images, and classes.
+        network: maps images to outputs of `output_shape`.
     Raises:
-        SpecError: the model reads something else than the dataset holds.
+        SpecError: the model does not fit the dataset's target.
     """
 
     target: ClassVar[str]  # what an image must show, as in DataSpec.target
     unit: ClassVar[str] = "image"  # what a sample is called
-    untrainable: ClassVar[str] = "nothing to learn"  # what is wrong with samples that `trainable` leaves out
-    score_batch_size: int = 512  # the most samples of a batch when a split is scored
-    xla_refuses: ClassVar[str | None] = None  # what of the training step has no XLA kernel
+    untrainable: ClassVar[str] = "nothing to learn"  # the problem of samples that `trainable` leaves out
+    score_batch_size: int = 512  # maximum batch size when a split is scored
+    xla_refuses: ClassVar[str | None] = None  # part of the training step without an XLA kernel
     runtime: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None  # computes `outputs` instead of Keras
-    alternatives: int | None = None  # readings that `decode` lists for an image; None leaves that to the model
-    calibration: Calibration | None = None  # of the confidences of `readings`; None before training is over
+    alternatives: int | None = None  # number of readings that `decode` lists per image; None: the model decides
+    calibration: Calibration | None = None  # of the confidences of `readings`; None until training is finished
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
         if data_spec.target != self.target:
@@ -74,21 +74,21 @@ class Model(ABC):
     @property
     @abstractmethod
     def output_shape(self) -> tuple[Any, ...]:
-        """Shape of the network's output without the batch axis; None for what follows from an image's width."""
+        """Shape of the network's output without the batch axis; None for axes that depend on an image's width."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What an evaluation measures besides the loss; the first one is the headline of a result."""
+        """The metrics of an evaluation besides the loss; the first one is the headline metric."""
         return ()
 
     @property
     def metrics_in_training(self) -> tuple[Metric, ...]:
-        """What is measured while training, besides the loss."""
+        """The metrics measured during training, besides the loss."""
         return ()
 
     @cached_property
     def reported(self) -> dict[str, Metric]:
-        """What every epoch reports, by its key in metrics.jsonl, in the order in which it is shown."""
+        """The metrics reported each epoch, by key in metrics.jsonl, in display order."""
         in_training = {metric.name: metric for metric in (LOSS, *self.metrics_in_training)}
         return in_training | {f"val_{metric.name}": metric for metric in (LOSS, *self.metrics)}
 
@@ -104,71 +104,71 @@ class Model(ABC):
         """(part, whole) of each of `metrics` for each sample of a batch: (B,) and (B,).
 
         Args:
-            readings: what `decode` makes of the outputs, where that is known; a model may have a faster way.
+            readings: result of `decode` for the outputs, if known; a model may have a faster way.
         """
         return {}
 
     def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:  # noqa: ARG002
-        """(B,) what predictions.jsonl says of a sample besides label, reading, confidence and loss; plain JSON.
+        """(B,) further fields of predictions.jsonl, besides label, reading, confidence and loss; plain JSON.
 
-        A key that every sample has anyway ("label") replaces its value.
+        A standard key ("label") replaces its value.
         """
         return [{} for _ in readings]
 
     @abstractmethod
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
-        """Outputs (B, …) as readings.
+        """Converts outputs (B, …) to readings.
 
         Args:
-            widths: (B,) of lines, in pixels without padding; by default all that was seen.
+            widths: (B,) widths of lines in pixels without padding; by default the whole width.
         """
 
     def auxiliary_loss(self, batch: Batch, outputs: Any) -> Any | None:  # noqa: ARG002 - most have none
-        """(B,) a further term of the training loss, which is not reported; None for none."""
+        """(B,) an additional term of the training loss that is not reported; None for none."""
         return None
 
     def arranged(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """A batch of a split as the network receives it."""
+        """A batch of a split in the form that the network receives."""
         return batch
 
     def column_shapes(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int | None, ...]]:
-        """The shape of every column without the batch axis, given one batch; None where batches differ."""
+        """The shape of every column without the batch axis, given one batch; None for axes that vary."""
         return {name: column.shape[1:] for name, column in batch.items()}
 
     def trainable(self, split: Split) -> NDArray[np.bool_]:
-        """(n,) which samples of a split can be learnt from."""
+        """(n,) whether each sample of a split can be trained on."""
         return np.ones(len(split), bool)
 
     def untrainable_remedy(self, split: Split, left_out: NDArray[np.integer[Any]]) -> str:  # noqa: ARG002
-        """What to do about the samples at these positions, which `trainable` leaves out."""
+        """Advice for the samples at these positions, which `trainable` leaves out."""
         return ""
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:  # noqa: ARG002 - most have none
-        """One sentence about each thing that will make the data hard to learn from."""
+        """One sentence for each property of the data that makes learning hard."""
         return []
 
     def check_texts(self) -> None:  # noqa: B027 - most need none
-        """Checks, before training begins, that the files `finish` reads are there. Raises DataError: one is not."""
+        """Checks before training that the files read by `finish` exist. Raises DataError: one is missing."""
 
     def finish(self, train: Split, validation: Split) -> None:  # noqa: B027 - most need nothing
-        """Called once the weights are chosen: learns what is not in the weights, such as a language model."""
+        """Called once the weights are selected: fits what is not in the weights, such as a language model."""
 
     def calibrate(self, validation: Split) -> None:  # noqa: B027 - some models have no confidences
-        """Called after `finish`: learns how often readings of each confidence are right."""
+        """Called after `finish`: fits the calibration of confidences."""
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
         """Outputs decoded by `decode`, with calibrated confidences."""
         return self.decode(outputs, widths)
 
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most have none
-        """Writes what the model needs beside its weights into a bundle's folder."""
+        """Writes the model's further files into a bundle's folder."""
 
     def read_files(self, folder: Path) -> None:  # noqa: B027 - most have none
         """The inverse of `write_files`. Raises DataError: a file is missing or damaged."""
 
     @cached_property
     def keras_model(self) -> "keras.Model":
-        """The whole graph, from uint8 images (B, H, W, C) to outputs; built with fresh weights when first asked for.
+        """The whole graph, from uint8 images (B, H, W, C) to outputs; built with fresh weights on first access.
 
         Raises:
             SpecError: the network cannot be built for these shapes, or returns something else.
@@ -202,31 +202,31 @@ class Model(ABC):
         return keras.Model(image, outputs, name=type(self.network).__name__.lower())
 
     def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
-        """Readings of images (B, H, W, C) in the form of the dataset's."""
+        """Readings of images (B, H, W, C) in the dataset's form."""
         return self.readings(self.outputs(images))
 
     def score(self, split: Split, chosen: NDArray[np.integer[Any]] | None = None) -> Iterator[ScoredBatch]:
-        """A whole split, or chosen positions of it, batch by batch."""
+        """Scores a whole split, or chosen positions of it, batch by batch."""
         for positions in self.score_order(split, np.arange(len(split)) if chosen is None else chosen):
             batch = self.arranged(split.batch(positions))
             outputs, losses = self._compiled(self._outputs_and_loss, batch)
             yield ScoredBatch(split, positions, batch, np.asarray(outputs), np.asarray(losses))
 
     def seen_by(self, network: Callable[[NDArray[np.uint8]], NDArray[Any]], images: NDArray[np.uint8]) -> NDArray[Any]:
-        """(B, …) the outputs that `score` has for images, where another form of the network computes them."""
+        """(B, …) the outputs that `score` has for images, computed by another form of the network."""
         return network(images)
 
     def score_order(
         self,
-        split: Split,  # noqa: ARG002 - matters where samples differ in size
+        split: Split,  # noqa: ARG002 - used if samples differ in size
         positions: NDArray[np.integer[Any]],
     ) -> Iterator[NDArray[np.integer[Any]]]:
-        """The positions of a split in the batches that they are scored in."""
+        """The positions of a split in the batches in which they are scored."""
         for start in range(0, len(positions), self.score_batch_size):
             yield positions[start : start + self.score_batch_size]
 
     def outputs(self, images: NDArray[np.uint8]) -> NDArray[Any]:
-        """(B, …) what the network returns for images (B, H, W, C) that look like the dataset's."""
+        """(B, …) outputs of the network for images (B, H, W, C) in the dataset's form."""
         if self.runtime is not None:
             return self.runtime(images)
         check_not_forked()
@@ -242,7 +242,7 @@ class Model(ABC):
     def _compiled(self, function: Callable[[Batch], Any], batch: Batch) -> Any:
         """Calls a function of a batch, compiled once for batches of any size.
 
-        Keras' own predict() costs 100 to 300 ms a call whatever the batch.
+        Keras' own predict() takes 100 to 300 ms per call for any batch.
         """
         import keras
 
@@ -281,7 +281,7 @@ def check_counted(model: Model, method: str, counted: object, declared: Sequence
 
 
 def main_output(outputs: Any) -> Any:
-    """The output that predictions are made of; auxiliary outputs only help training."""
+    """The output used for predictions; auxiliary outputs only help training."""
     return outputs["logits"] if isinstance(outputs, dict) else outputs
 
 
@@ -291,7 +291,7 @@ def cross_entropy(batch: Batch, outputs: Any, label_smoothing: float) -> Any:
 
     log_probabilities = keras.ops.log_softmax(keras.ops.cast(outputs, "float32"), axis=-1)
     labels = keras.ops.cast(batch["label"], "int32")
-    # Twice as fast as taking along the axis, and the same to the bit.
+    # Twice as fast as take_along_axis, and bitwise the same.
     loss = -keras.ops.sum(log_probabilities * keras.ops.one_hot(labels, outputs.shape[-1], dtype="float32"), axis=-1)
     if label_smoothing:
         loss = (1 - label_smoothing) * loss - label_smoothing * keras.ops.mean(log_probabilities, axis=-1)
@@ -299,7 +299,7 @@ def cross_entropy(batch: Batch, outputs: Any, label_smoothing: float) -> Any:
 
 
 def right_classes(batch: Batch, outputs: Any) -> tuple[Any, Any]:
-    """(part, whole) of a batch: the share of each sample's classes that are right, out of one for each sample."""
+    """(part, whole) of a batch: the share of correct classes of each sample, out of one for each sample."""
     import keras
 
     best = keras.ops.cast(keras.ops.argmax(outputs, axis=-1), "int32")

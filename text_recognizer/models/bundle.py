@@ -1,9 +1,9 @@
-"""Bundle: a trained model as a folder that explains itself.
+"""Bundle: a trained model as a self-describing folder.
 
-bundle.json         what it is: spec, run id, classes, image shape, metrics, versions, hashes of the other files
-model.onnx          optional, its ONNX twin: the network for readings without TensorFlow
-model.weights.h5    the weights, with spec and run id as attributes; a language model and a lexicon are files beside it
-calibration.json    how often readings of each confidence are right; bundles of earlier versions have none
+bundle.json         description: spec, run id, classes, image shape, metrics, versions, hashes of the other files
+model.onnx          optional ONNX twin: the network for reading without TensorFlow
+model.weights.h5    the weights, with spec and run id as attributes; a language model and a lexicon are separate files
+calibration.json    calibration of confidences; bundles of earlier versions have none
 """
 
 import json
@@ -36,7 +36,7 @@ from text_recognizer.whole_files import replace_folder, sha256_of
 FORMAT = 1
 DESCRIPTION, WEIGHTS = "bundle.json", "model.weights.h5"
 MOST_FILE_BYTES, MOST_DESCRIPTION_BYTES = 1 << 32, 1 << 24
-MOST_IMAGE_VALUES = 1 << 24  # of one image that a model reads
+MOST_IMAGE_VALUES = 1 << 24  # maximum size of an image for a model
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Bundle:
 
     @classmethod
     def read(cls, folder: Path) -> "Bundle":
-        """The bundle of a folder; `load` reads its weights. Raises DataError: there is none, or a newer version's."""
+        """The bundle in a folder; `load` reads its weights. Raises DataError: there is none, or of a newer version."""
         try:
             path = _file_inside(folder, DESCRIPTION, MOST_DESCRIPTION_BYTES)
             value = parse_json_text(path.read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ class Bundle:
                 raise DataError(f"{path} is damaged: {' '.join(problems)}")
             spec = ExperimentSpec.parse(found.spec, str(path), f"the bundle {folder}")
             hashes = {**found.files_sha256, WEIGHTS: found.weights_sha256}
-            with suppress(FileNotFoundError):  # promoted, it has hashes of all files, the description too
+            with suppress(FileNotFoundError):  # a promoted bundle has hashes of all files, including the description
                 manifest = _file_inside(folder, MANIFEST, MOST_DESCRIPTION_BYTES)
                 hashes |= Manifest.parse(manifest.read_bytes(), str(manifest)).hashes
             return cls(folder, spec, found.data_spec, found.run_id, metrics, found.dataset_fingerprint, hashes)
@@ -90,7 +90,7 @@ class Bundle:
             raise DataError(f"{folder / DESCRIPTION} is damaged: {type(error).__name__}: {reason(error)}.") from error
 
     def load(self) -> Model:
-        """The model with its trained weights. Raises DataError: they are missing, damaged, or another network's."""
+        """The model with its trained weights. Raises DataError: they are missing, damaged, or of another network."""
         self.check_files()
         check_not_forked()
         with importing_keras():
@@ -101,15 +101,15 @@ class Bundle:
             _build_within(model, weights)
             try:
                 model.keras_model.load_weights(weights)
-            except Exception as error:  # Keras and h5py raise errors of many kinds for what they did not write
+            except Exception as error:  # Keras and h5py raise errors of many kinds for foreign files
                 raise DataError(f"{weights} does not fit network '{self.spec.network}': {error}") from error
         return self._with_what_was_learnt(model)
 
     def load_to_read(self, threads: int = 0) -> Model:
-        """The model for reading only; from its ONNX file if there is one, without importing TensorFlow.
+        """The model for reading only; from its ONNX twin if there is one, without importing TensorFlow.
 
         Args:
-            threads: that the twin computes one batch in; 0 takes as many as there are cores.
+            threads: threads of the twin for one batch; 0 uses one per core.
         Raises:
             DataError: as `load`.
         """
@@ -126,7 +126,7 @@ class Bundle:
         return model
 
     def check_files(self) -> None:
-        """Checks every file before any is read. Raises DataError: one leads out of it, is too large, or changed."""
+        """Checks every file before any is read. Raises DataError: one is a link out of it, too large, or changed."""
         for name in {*self.hashes, *(entry.name for entry in self.folder.iterdir() if not entry.is_dir())}:
             try:
                 path = _file_inside(self.folder, name, MOST_FILE_BYTES)
@@ -143,9 +143,9 @@ class Bundle:
 
 
 def _build_within(model: Model, weights: Path) -> None:
-    """Builds a model's network; a DataError if it has more weights than its file can hold, before it takes memory.
+    """Builds a model's network. Raises DataError, before allocating: it has more weights than its file can contain.
 
-    It computes in float32, whatever this process has trained in.
+    It computes in float32, regardless of the precision of trainings in this process.
     """
     import keras
 
@@ -160,11 +160,11 @@ def _build_within(model: Model, weights: Path) -> None:
                 f"network in {DESCRIPTION}. Copy the bundle again."
             )
     except TextRecognizerError:
-        keras.utils.clear_session()  # else the next model that is built would get the memory for this one
+        keras.utils.clear_session()  # otherwise the memory for this model would be allocated with the next one
         raise
     finally:
         keras.config.set_dtype_policy(trained_in)
-    with keras.StatelessScope():  # at its end, the weights get their memory
+    with keras.StatelessScope():  # when it ends, the memory of the weights is allocated
         pass
 
 
@@ -176,16 +176,16 @@ def _impossible(data_spec: DataSpec) -> list[str]:
     if not data_spec.classes or not 0 <= data_spec.margin_px <= height:
         return ["data_spec has no classes, or a margin larger than the image."]
     if data_spec.target == "line":
-        _ = data_spec.charset  # raises what is wrong with it
+        _ = data_spec.charset  # raises if it is invalid
     return []
 
 
 def _file_inside(folder: Path, name: str, most_bytes: int) -> Path:
-    """A file of a bundle, which is a plain file, lies inside its folder and is not too large.
+    """The path of a file of a bundle: a regular file inside its folder that is not too large.
 
     Raises:
         FileNotFoundError: there is none.
-        DataError: it is something else.
+        DataError: it is not.
     """
     path = folder / name
     if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
@@ -214,7 +214,7 @@ def write_bundle(
     metrics: Mapping[str, float],
     dataset_fingerprint: str,
 ) -> None:
-    """Writes a model into a folder, replacing an older bundle there; it is on the disk when this returns."""
+    """Writes a model into a folder, replacing an older bundle, and flushes it to disk."""
     import h5py
 
     temporary = folder.with_name(f".{folder.name}.new")
@@ -261,7 +261,7 @@ def usual_name(spec: ExperimentSpec) -> str:
 
 
 def find_bundle(name_or_path: Bundle | str | Path) -> Bundle:
-    """A bundle, by folder, run or name among promoted and shipped ones. Raises DataError: there is none.
+    """A bundle, by folder, run or name among promoted and included ones. Raises DataError: there is none.
 
     Args:
         name_or_path: NAME stands for the current version of a promoted model, NAME@2 for the second one.

@@ -1,4 +1,4 @@
-"""Calibration: maps a model's confidences to how often it is right, fitted to readings of known texts."""
+"""Calibration: maps a model's confidences to accuracies, fitted to readings of known texts."""
 
 import json
 import math
@@ -19,26 +19,26 @@ from text_recognizer.json_text import parse_json_text
 from text_recognizer.models.prediction import Prediction, ReadPart, words_of
 
 CALIBRATION = "calibration.json"  # in a bundle
-MOST = 1e6  # of its numbers
-_SURE = 1e-6  # nothing is surer: odds must be finite
+MOST = 1e6  # limit of its numbers
+_SURE = 1e-6  # minimum doubt, so that odds are finite
 
 Number = Annotated[float, Ge(-MOST), Le(MOST)]
-Curve = tuple[Number, Number]  # intercept and slope, from the logarithm of one odds to that of another
+Curve = tuple[Number, Number]  # intercept and slope, from log-odds to log-odds
 AS_IT_IS: Curve = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Curves from a model's confidences to how often it is right.
+    """Curves from a model's confidences to accuracies.
 
     Source: Platt (1999), "Probabilistic outputs for support vector machines and comparisons to regularized likelihood
     methods"; of the temperature Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks".
 
     Args:
-        temperature: what the logits are divided by of a model that chooses one class for an image.
-        character, word, line: of a reading of a line.
-        errors_each: character errors in a line for each of its characters that is expected to be wrong.
-        written_share: of the height of a usual line, what its writing fills; None where that was not looked at.
+        temperature: divisor of the logits, for a model that chooses one class per image.
+        character, word, line: curves for the parts of a line's reading.
+        errors_each: character errors in a line per character that is expected to be wrong.
+        written_share: share of the height of a typical line that its writing fills; None if it was not measured.
     """
 
     temperature: Annotated[float, Gt(0), Le(MOST)] = 1.0
@@ -50,7 +50,7 @@ class Calibration:
 
     @classmethod
     def of_classes(cls, logits: NDArray[Any], labels: NDArray[np.integer[Any]]) -> "Calibration":
-        """Fitted to logits (n, classes) and the right classes (n,)."""
+        """Fits to logits (n, classes) and the correct classes (n,)."""
         from scipy.optimize import minimize_scalar
 
         def loss(log_temperature: float) -> float:
@@ -61,7 +61,7 @@ class Calibration:
 
     @classmethod
     def of_lines(cls, texts: Sequence[str], readings: Sequence[Prediction]) -> "Calibration":
-        """Fitted to decoded lines and their texts; the identity where a confidence is not finite."""
+        """Fits to decoded lines and their texts; the identity if a confidence is not finite."""
         if not all(np.isfinite([reading.confidence, *_parts(reading.characters)]).all() for reading in readings):
             return cls()
         flags = [right_characters(*one) for one in zip(texts, readings, strict=True)]
@@ -100,7 +100,7 @@ class Calibration:
         words = _with(words, _on(self.word, _parts(words)))
         confidence = float(_on(self.line, np.array([reading.confidence]))[0])
         doubt = float((1 - _parts(characters)).mean()) if characters else 1.0
-        # Alternatives get what is left of the probability, in the shares that the model gives them.
+        # The remaining probability is divided among the alternatives in proportion to the model's.
         share = (1 - confidence) / max(1 - reading.confidence, _SURE)
         others = [(text, min(share * value, confidence)) for text, value in reading.alternatives]
         return replace(
@@ -114,7 +114,7 @@ class Calibration:
 
 
 def right_characters(text: str, reading: Prediction) -> NDArray[np.bool_]:
-    """Which characters of a line's reading are right, by the fewest edits."""
+    """Whether each character of a line's reading is right, by the fewest edits."""
     parts = [one.text for one in reading.characters]
     right = _matched(text, "".join(parts))
     ends = np.cumsum([len(part) for part in parts])
@@ -122,7 +122,7 @@ def right_characters(text: str, reading: Prediction) -> NDArray[np.bool_]:
 
 
 def right_words(text: str, reading: Prediction) -> NDArray[np.bool_]:
-    """Which words of a line's reading are right, by the fewest edits of words."""
+    """Whether each word of a line's reading is right, by the fewest edits of words."""
     return _matched(text.split(), [one.text for one in reading.words])
 
 
@@ -153,7 +153,7 @@ def _on(curve: Curve, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fitted(confidences: Sequence[Any], right: Sequence[Any]) -> Curve:
-    """The most probable curve by Platt's targets, never quite 0 or 1, of all confidences and what was right."""
+    """The maximum likelihood curve for confidences and correctness, with Platt's targets, which are never 0 or 1."""
     from scipy.optimize import minimize
 
     values, flags = np.concatenate(confidences), np.concatenate(right).astype(bool)

@@ -1,4 +1,4 @@
-"""CharacterModel: one character an image."""
+"""CharacterModel: one character per image."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from text_recognizer.networks.base import Network
 ALTERNATIVES = 5
 CALIBRATION_IMAGES = 5000  # of the validation split
 TOP_K = (3, 5)
-# An image has one right class: of retrieval's precision and recall at k, these are the same.
+# An image has one correct class, so recall at k is the top-k accuracy.
 ACCURACY = Metric("accuracy", larger_is_better=True, other_name="precision@1, recall@1")
 
 
@@ -98,9 +98,9 @@ class CharacterModel(Model):
 
 
 def rank_of_label(labels: NDArray[np.int32], probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
-    """(N,) how many classes rank before the right one: 0 when it is the most probable."""
+    """(N,) number of classes ranked before the correct one: 0 if it is the most probable."""
     own = np.take_along_axis(probabilities, labels[:, None], axis=1)
     ids = np.arange(probabilities.shape[1])
     ahead = (probabilities > own) | ((probabilities == own) & (ids < labels[:, None]))
-    # A NaN compares false with everything: it must rank last, never first.
+    # NaN compares false with everything: it must rank last, never first.
     return np.asarray(np.where(np.isnan(own[:, 0]), probabilities.shape[1], ahead.sum(axis=1)))

@@ -1,4 +1,4 @@
-"""LineModel: a line read at a fixed number of positions."""
+"""LineModel: reads a line at a fixed number of positions."""
 
 import heapq
 from typing import Any
@@ -20,7 +20,7 @@ class LineModel(ReadsLines):
     """Chooses a class for each position of a line: softmax and cross-entropy. After its text, a line has the class 0.
 
     Raises:
-        SpecError: the dataset's lines differ in width or have no greatest length; or the network reads frames.
+        SpecError: the dataset's lines differ in width or have no maximum length; or the network reads frames.
     """
 
     def __init__(self, data_spec: DataSpec, network: Network) -> None:
@@ -83,7 +83,7 @@ class LineModel(ReadsLines):
         return readings
 
     def _likeliest(self, log_probabilities: NDArray[np.float32]) -> tuple[tuple[str, float], ...]:
-        """The most probable texts of a line (L, classes), as many as were asked for."""
+        """The most probable texts of a line (L, classes), as many as requested."""
         count = self.alternatives or 1
         labels: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
         for position in log_probabilities:
@@ -93,7 +93,7 @@ class LineModel(ReadsLines):
                 for one in np.argsort(-position)[:count]
             )
             labels = heapq.nlargest(count, longer, key=lambda found: found[1])
-        by_text: dict[str, float] = {}  # class 0 stands for no character, wherever it is
+        by_text: dict[str, float] = {}  # class 0 is no character, at any position
         for label, value in labels:
             by_text[self._text(label)] = by_text.get(self._text(label), 0.0) + float(np.exp(value))
         return tuple(sorted(by_text.items(), key=lambda one: -one[1]))

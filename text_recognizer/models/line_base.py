@@ -1,4 +1,4 @@
-"""What the models of text lines share: batches of like widths, readings as texts."""
+"""Base of the models of text lines: batches of similar widths, readings as texts."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,15 +21,15 @@ from text_recognizer.models.prediction import Prediction, ReadPart, in_reading_o
 from text_recognizer.reading_order import logical_order, visual_order
 from text_recognizer.wording import counted
 
-LINES_LOOKED_AT = 64  # for inverted ink
+LINES_LOOKED_AT = 64  # checked for inverted ink
 CALIBRATION_LINES = 2000  # of the validation split
 
 
 class ReadsLines(Model):
     """A model of text lines.
 
-    Lines of different widths are read in batches of one padded width each, so that a reading does not depend on which
-    other lines are read with it. The network reads from left to right, and so does `decode` give the characters;
+    Lines of different widths are read in batches of one padded width each, so that a reading does not depend on the
+    other lines of its batch. The network reads from left to right, and `decode` returns characters in this order;
     readings have texts, words and characters in logical order.
     """
 
@@ -83,14 +83,14 @@ class ReadsLines(Model):
 
     @abstractmethod
     def texts(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]]) -> list[str]:
-        """The readings of outputs (B, …) as texts alone, by the fastest method."""
+        """The readings of outputs (B, …) only as texts, by the fastest method."""
 
     def predict(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> list[Prediction]:
         """Readings of images (H, W, 1) of the dataset's height and of any width."""
         widths = np.array([image.shape[1] for image in images], np.int32)
         order, readings = np.argsort(widths, kind="stable"), dict[int, Prediction]()
         for start in range(0, len(order), self.score_batch_size):
-            positions = order[start : start + self.score_batch_size]  # of like widths: decoded together
+            positions = order[start : start + self.score_batch_size]  # of similar widths: decoded together
             outputs = self._outputs_of_lines([images[position] for position in positions])
             readings |= zip(positions.tolist(), self.readings(outputs, widths[positions]), strict=True)
         return [readings[position] for position in range(len(images))]
@@ -119,7 +119,7 @@ class ReadsLines(Model):
         return LineErrors.of([scored.split.text(position) for position in scored.positions.tolist()], found)
 
     def _text(self, label: Iterable[int]) -> str:
-        """The text of class ids that go from left to right, in the order in which it is read."""
+        """The text in logical order, from class ids in visual order."""
         return logical_order("".join(self.data_spec.classes[one] for one in label))
 
     @property
@@ -128,7 +128,7 @@ class ReadsLines(Model):
         return WIDTH_STEP_PX
 
     def _outputs_of_lines(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[Any]:
-        """(B, T, …) outputs of lines in the order of their widths; those of narrower lines end in zeros."""
+        """(B, T, …) outputs of lines in the order of their widths, padded with zeros."""
         widths = self.padded_widths(np.array([image.shape[1] for image in images]))
         groups = by_width(widths, len(images))
         found = [one for group in groups for one in self.outputs(self._padded([images[place] for place in group]))]
@@ -138,7 +138,7 @@ class ReadsLines(Model):
         return padded
 
     def _padded(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(B, H, W, 1) of one padded width."""
+        """(B, H, W, 1) images padded to one width."""
         widths = [image.shape[1] for image in images]
         width = int(self.padded_widths(np.array([max(widths)]))[0])
         if isinstance(images, np.ndarray) and images.shape[2] == width:
@@ -150,7 +150,7 @@ class ReadsLines(Model):
 
 
 def lines_of(split: Split) -> LineSplit:
-    """A split of a dataset whose target is "line", with that type."""
+    """Narrows the type of a split whose target is "line"."""
     return cast(LineSplit, split)
 
 
@@ -163,12 +163,12 @@ def by_width(widths: NDArray[np.integer[Any]], batch_size: int) -> Iterator[NDAr
 
 
 def _checked(parts: Sequence[ReadPart], right: NDArray[np.bool_]) -> list[list[float]]:
-    """(n, 2) confidences, and 1 for what is right."""
+    """(n, 2) confidences, and 1 if right, else 0."""
     return [[round(part.confidence, 4), int(flag)] for part, flag in zip(parts, right.tolist(), strict=True)]
 
 
 def _inverted(data_spec: DataSpec, train: LineSplit) -> Iterator[str]:
-    """Warns where most of the area of most lines is as bright as ink should be."""
+    """Warns if most of the area of most lines is as bright as ink should be."""
     looked_at = np.linspace(0, len(train) - 1, min(len(train), LINES_LOOKED_AT)).astype(int)
     light = np.mean([np.median(train.image(position)) > 127 for position in looked_at])
     ink = data_spec.ink
@@ -178,7 +178,7 @@ def _inverted(data_spec: DataSpec, train: LineSplit) -> Iterator[str]:
 
 
 def _unwritable(data_spec: DataSpec, texts: Sequence[str]) -> Iterator[str]:
-    shown = [visual_order(text) for text in texts]  # as labels are: brackets turn
+    shown = [visual_order(text) for text in texts]  # as in labels: brackets are mirrored
     known = set("".join(data_spec.classes))
     if missing := sorted(set().union(*shown) - known):
         named = ", ".join(map(describe, missing[:5])) + (", …" if len(missing) > 5 else "")

@@ -1,4 +1,4 @@
-"""LineModelCtc: a line read frame by frame, its characters found by CTC."""
+"""LineModelCtc: reads a line frame by frame, with CTC."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -23,10 +23,10 @@ from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.networks.base import FrameNetwork, Network
 from text_recognizer.settings import given_path
 
-TUNING_LINES = 500  # of the validation split: enough to tell weights apart, few enough to take seconds
-# Of a label that no path through the frames can spell; finite, so that samples can still be ranked by their loss.
+TUNING_LINES = 500  # of the validation split: enough to compare weights, few enough to take seconds
+# Loss of a label that no path through the frames can spell; finite, so that samples can still be ranked by loss.
 IMPOSSIBLE_LOSS = 1000.0
-OUTPUT_VALUES = 64 * 128 * 1024  # of a batch: what decoding copies a few times
+OUTPUT_VALUES = 64 * 128 * 1024  # per batch; decoding copies them a few times
 
 
 class LineModelCtc(ReadsLines):
@@ -94,7 +94,7 @@ class LineModelCtc(ReadsLines):
         return next(width for width in widths if self.network.frames(width) >= 1)
 
     def loss(self, batch: Batch, outputs: Any, label_smoothing: float = 0.0) -> Any:
-        """(B,) CTC loss; with smoothing, that share of it is replaced by the frames' distance from even odds.
+        """(B,) CTC loss; with smoothing, that share of it is replaced by the frames' divergence from uniform.
 
         Source of the smoothing: Kim, Seltzer, Li and Zhao (2018), "Improved training for online end-to-end speech
         recognition systems".
@@ -119,7 +119,7 @@ class LineModelCtc(ReadsLines):
         return self.shortcut_weight * ctc_loss(batch["label"], shortcut, batch["label_length"], frames)
 
     def trainable(self, split: Split) -> NDArray[np.bool_]:
-        """(n,) which labels fit into the frames of their lines."""
+        """(n,) whether each label fits into the frames of its line."""
         lines = lines_of(split)
         needed = _frames_needed(lines, range(len(lines)))
         return self._fits(needed, lines.widths) & (needed > 0)
@@ -139,7 +139,7 @@ class LineModelCtc(ReadsLines):
         return f"{turn if upright else ''}{grow if squeezed else ''}{remedy} a network of more frames a pixel, {more}."
 
     def frames(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> NDArray[np.int64]:
-        """(B,) frames of outputs (B, T, classes) that show the lines, at least one."""
+        """(B,) number of frames of outputs (B, T, classes) that show the lines, at least one."""
         count = outputs.shape[1]
         if widths is None:
             return np.full(len(outputs), count)
@@ -176,7 +176,7 @@ class LineModelCtc(ReadsLines):
         )
 
     def finish(self, train: Split, validation: Split) -> None:
-        """Learns the language model and the lexicon, and weighs them by the errors on validation lines."""
+        """Learns the language model and the lexicon, and tunes their weights on validation lines."""
         lines = self._text_lines() or lines_of(train)
         self.decoder.learn([lines.label(position) for position in range(len(lines))], lines.texts)
         if not self.decoder.needs_tuning:
@@ -194,7 +194,7 @@ class LineModelCtc(ReadsLines):
         if self.language_model_texts is None:
             return None
         path = given_path(self.language_model_texts)
-        if path.exists() and not path.is_file():  # of a bundle from elsewhere, it might never end
+        if path.exists() and not path.is_file():  # in a foreign bundle, a device or pipe might never end
             raise DataError(f"cannot learn from the text '{path}': it is not a plain file.")
         return TextLines(path, self.data_spec.charset)
 
@@ -214,7 +214,7 @@ class LineModelCtc(ReadsLines):
         return np.asarray(needed <= self.network.frames(widths.astype(np.int64)))
 
     def _check_frames(self) -> None:
-        """Where all lines have one width, what fits is known before there are any data."""
+        """If all lines have one width, this can be checked without data."""
         width, longest = self.data_spec.input_shape[1], self.data_spec.max_length
         if width is None or longest is None or (frames := int(self.network.frames(width))) >= longest:
             return
@@ -234,13 +234,13 @@ def _probability(log_probability: float) -> float:
 def ctc_loss(labels: Any, logits: Any, label_lengths: Any, frames: Any) -> Any:
     """(B,) negative logarithm of each label's probability, in keras.ops.
 
-    Labels that need more frames than there are, and empty ones, get IMPOSSIBLE_LOSS and no gradient.
+    Labels that need more frames than there are, and empty labels, get IMPOSSIBLE_LOSS and no gradient.
 
     Args:
         labels: (B, L) class ids, padded with 0.
         logits: (B, T, classes).
         label_lengths: (B,) without padding.
-        frames: (B,) that show the line; later ones are ignored.
+        frames: (B,) number of frames that show the line; later ones are ignored.
     """
     import keras
 
@@ -252,7 +252,7 @@ def ctc_loss(labels: Any, logits: Any, label_lengths: Any, frames: Any) -> Any:
     repeats = ops.logical_and(labels[:, 1:] == labels[:, :-1], labels[:, 1:] > 0)
     needed = label_lengths + ops.sum(ops.cast(repeats, "int32"), axis=1)
     possible = ops.logical_and(needed <= frames, label_lengths > 0)
-    # The kernels refuse what is impossible; one character in one frame stands for it, and is not looked at.
+    # The kernels refuse impossible labels; one character in one frame replaces them, and is ignored.
     labels = ops.where(possible[:, None], ops.pad(labels, ((0, 0), (0, 1))), 1)
     losses = _ctc(labels, logits, ops.where(possible, label_lengths, 1), ops.maximum(frames, 1))
     return ops.where(possible, losses, IMPOSSIBLE_LOSS)
@@ -263,7 +263,7 @@ def _frames_needed(lines: LineSplit, positions: Iterable[int]) -> NDArray[np.int
 
 
 def frames_needed(label: NDArray[np.integer[Any]]) -> int:
-    """The fewest frames that can spell a label: one a character, and a blank between equal neighbours."""
+    """The fewest frames that can spell a label: one per character, and a blank between equal neighbours."""
     return len(label) + int(np.count_nonzero(label[1:] == label[:-1]))
 
 
@@ -276,9 +276,9 @@ def _ctc(labels: Any, logits: Any, label_lengths: Any, frames: Any) -> Any:
         return keras.ops.ctc_loss(labels, logits, label_lengths, frames)
     import tensorflow as tf
 
-    # Sparse labels reach TensorFlow's compiled kernel: 12 times faster on a CPU than the graph behind dense ones.
+    # Sparse labels use TensorFlow's compiled kernel: 12 times faster on a CPU than the graph for dense ones.
     places = tf.where(tf.sequence_mask(label_lengths, tf.shape(labels)[1]))
     sparse = tf.SparseTensor(places, tf.gather_nd(labels, places) - 1, tf.cast(tf.shape(labels), tf.int64))
-    logits = tf.concat([logits[..., 1:], logits[..., :1]], axis=2)  # for this kernel, the last class is the blank
-    # tf.nn.ctc_loss would trace it as a function of its own, beside one for cuDNN: a second of the start.
+    logits = tf.concat([logits[..., 1:], logits[..., :1]], axis=2)  # for this kernel, the blank is the last class
+    # tf.nn.ctc_loss would trace a separate function, plus one for cuDNN, which takes a second at the start.
     return tf.compat.v1.nn.ctc_loss(sparse, logits, frames, time_major=False)

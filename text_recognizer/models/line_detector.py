@@ -1,4 +1,4 @@
-"""LineDetectorModel: which pixels of a page belong to which line, and the boxes of the lines."""
+"""LineDetectorModel: the line of each pixel of a page, and the boxes of the lines."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,8 +21,8 @@ from text_recognizer.networks.base import Network
 from text_recognizer.wording import counted
 
 Boxes = NDArray[np.int32] | NDArray[np.float32]
-SMALLEST_HEIGHT_PX, SMALLEST_WIDTH_PX = 3, 6  # of a line in the detector's image: what is smaller is a speck
-SAME_LINE_OVERLAP = 0.5  # of the heights of two parts, above which they are parts of one line
+SMALLEST_HEIGHT_PX, SMALLEST_WIDTH_PX = 3, 6  # of a line in the detector's image: smaller parts are specks
+SAME_LINE_OVERLAP = 0.5  # vertical overlap above which two parts belong to one line
 SAME_BOX_IOU = 0.5
 PIXEL_ACCURACY = Metric("pixel_accuracy", larger_is_better=True)
 
@@ -30,10 +30,10 @@ PIXEL_ACCURACY = Metric("pixel_accuracy", larger_is_better=True)
 class LineDetectorModel(Model):
     """A class for every pixel: background, odd line, even line; or background, line, core of a line.
 
-    So neighbouring lines never run into each other. Where cores are found, lines have baselines and outlines too.
+    So neighbouring lines are always separated. With cores, lines have baselines and outlines too.
 
     Raises:
-        SpecError: the dataset has other classes than these three.
+        SpecError: the dataset does not have these three classes.
     """
 
     target = "pixels"
@@ -78,7 +78,7 @@ class LineDetectorModel(Model):
         pairs = list(zip(self.boxes(scored.outputs), _annotated(scored), strict=True))
         found, there = (np.array([len(pair[side]) for pair in pairs]) for side in (0, 1))
         matched = np.array([matched_boxes(*pair) for pair in pairs])
-        whole = ~_partly_annotated(scored.split, scored.positions)  # of the others, it is not known what else is right
+        whole = ~_partly_annotated(scored.split, scored.positions)  # for the others, precision is unknown
         return {
             "line_f1": (2 * matched * whole, (found + there) * whole),
             "pixel_accuracy": (right, np.full(len(labels), labels[0].size)),
@@ -108,7 +108,7 @@ class LineDetectorModel(Model):
         ]
 
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:  # noqa: ARG002 - of lines
-        """How many lines there are on each page; their boxes are `boxes`. The confidence is that of the mean pixel."""
+        """The number of lines on each page; see `boxes` for their boxes. The confidence is the mean over pixels."""
         sure = np.exp(log_softmax(outputs).max(axis=-1)).mean(axis=(1, 2))
         return [
             Prediction(counted(len(found), "line"), float(confidence))
@@ -131,7 +131,7 @@ class LineDetectorModel(Model):
         return [np.array([line.box for line in lines], np.float32).reshape(-1, 4) for lines in found]
 
     def find_lines(self, images: NDArray[np.uint8]) -> list[list[LineShape]]:
-        """The lines of pages (B, H, W, 1) that look like the dataset's; where cores are found, with their courses."""
+        """The lines of pages (B, H, W, 1) in the dataset's form; with cores, including their curves."""
         outputs = self.seen_by(self.outputs, images)
         if self._finds_cores:
             dark = images[..., 0] if self.data_spec.ink == "dark" else np.invert(images[..., 0])
@@ -144,7 +144,7 @@ class LineDetectorModel(Model):
 
 
 def _cores(outputs: NDArray[Any]) -> NDArray[np.bool_]:
-    """(B, H, W) the pixels of lines' cores."""
+    """(B, H, W) the pixels of the lines' cores."""
     return log_softmax(outputs)[..., CORE_CLASSES.index("line core")] > math.log(CONFIDENT)
 
 
@@ -153,13 +153,13 @@ def _mirrored(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _together(outputs: NDArray[Any], of_mirrored: NDArray[Any]) -> NDArray[Any]:
-    """Outputs for pages and for their mirror images, which have the same lines, as one: mean probabilities."""
+    """Mean probabilities of the outputs for pages and for their mirror images."""
     mirrored = np.flip(of_mirrored, axis=2)
     return np.asarray(np.logaddexp(log_softmax(outputs), log_softmax(mirrored)) - math.log(2))
 
 
 def _annotated(scored: ScoredBatch) -> list[Boxes]:
-    """The boxes of the lines of each page, where the split has them: a map of pixel classes loses narrow lines."""
+    """The boxes of the lines of each page, if the split has them: a map of pixel classes loses narrow lines."""
     if isinstance(scored.split, PixelSplit):
         return [scored.split.line_boxes(position) for position in scored.positions.tolist()]
     return [line_boxes(page) for page in scored.batch["label"]]
@@ -172,9 +172,9 @@ def _partly_annotated(split: Split, positions: NDArray[np.integer[Any]]) -> NDAr
 
 
 def line_boxes(classes: NDArray[np.integer[Any]]) -> Boxes:
-    """The boxes (lines, 4) of the lines on one page (H, W) of pixel classes, from top to bottom; none of a blank page.
+    """The boxes (lines, 4) of the lines on one page (H, W) of pixel classes, from top to bottom; may be empty.
 
-    Parts of one class that lie beside each other are one line: between two lines of one class is one of the other.
+    Parts of one class side by side are one line: between two lines of one class is one of the other class.
     """
     from scipy import ndimage
 
@@ -193,7 +193,7 @@ def line_boxes(classes: NDArray[np.integer[Any]]) -> Boxes:
 
 
 def _joined(boxes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Boxes that share most of their rows as one."""
+    """Joins boxes that share most of their rows."""
     joined: list[tuple[int, ...]] = []
     for box in sorted(boxes, key=lambda box: box[3] - box[1], reverse=True):
         for index, line in enumerate(joined):
@@ -207,7 +207,7 @@ def _joined(boxes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
 
 
 def matched_boxes(found: Boxes, right: Boxes) -> int:
-    """How many found boxes are right ones; each right box is found once, the best pairs first."""
+    """The number of matches between found and true boxes; each true box matches once, best pairs first."""
     if not len(found) or not len(right):
         return 0
     overlap = box_overlaps(found, right)

@@ -1,4 +1,4 @@
-"""Metric: what a model is measured by, and whether more of it is better."""
+"""Metric: a measure of a model, and whether larger is better."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Of each sample (B,): what is counted, and out of how much. Sums over batches come first, the ratio last.
+# For each sample (B,): numerator and denominator. Both are summed over batches before the division.
 Counts = tuple[NDArray[Any], NDArray[Any]]
 
 
@@ -15,10 +15,10 @@ class Metric:
     """A rate: the sum of its parts over the sum of its wholes.
 
     Args:
-        name: its key in metrics.jsonl, where the split comes before it: "val_accuracy".
-        larger_is_better: its direction; weights are chosen and training is stopped by it.
-        shown: whether the line that is printed after each epoch has it.
-        other_name: of the same figure in the literature.
+        name: its key in metrics.jsonl, where it is prefixed by the split: "val_accuracy".
+        larger_is_better: its direction, for selecting weights and early stopping.
+        shown: whether it is printed after each epoch.
+        other_name: name of the same metric in the literature.
     """
 
     name: str
@@ -39,5 +39,5 @@ LOSS = Metric("loss")
 
 
 def counts_of(right: NDArray[np.bool_]) -> Counts:
-    """Whether each sample (B,) is right, out of one."""
+    """Counts for each sample (B,): 1 of 1 if it is right, else 0 of 1."""
     return right.astype(np.float64), np.ones(len(right))

@@ -1,4 +1,4 @@
-"""Prediction: what a model reads in one image."""
+"""Prediction: a model's reading of one image."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ class Prediction:
         text: the best reading.
         confidence: the probability that all of it is right, 0 to 1.
         alternatives: the best readings with their probabilities, best first, `text` included.
-        characters: of a line, each character with its own confidence and place, in the order in which they are read. As
-            `Model.decode` returns them, they go from left to right.
-        words: of a line, in that order, too; what white space parts.
-        expected_cer: of a line, the character error rate of readings with such confidences; None where the bundle
-            holds no calibration.
+        characters: for a line, each character with its confidence and position, in reading order. `Model.decode`
+            returns them from left to right.
+        words: for a line, the words in reading order, separated by white space.
+        expected_cer: for a line, the expected character error rate of readings with such confidences; None if the
+            bundle has no calibration.
     """
 
     text: str
@@ -31,7 +31,7 @@ class Prediction:
 
     @property
     def sureness(self) -> float:
-        """The confidence for each character, by which readings of different lengths compare."""
+        """The confidence per character, to compare readings of different lengths."""
         return float(self.confidence ** (1 / max(1, len(self.text))))
 
 
@@ -41,7 +41,7 @@ class ReadPart:
 
     Args:
         confidence: the probability that it is right, 0 to 1.
-        left_px, right_px: where in the line it was seen; exact to a frame.
+        left_px, right_px: its position in the line, exact to a frame.
     """
 
     text: str
@@ -51,7 +51,7 @@ class ReadPart:
 
 
 def in_reading_order(characters: Sequence[ReadPart]) -> tuple[ReadPart, ...]:
-    """Characters from left to right, in the order in which they are read."""
+    """Converts characters from left to right to reading order."""
     line = "".join(one.text for one in characters)
     if not has_right_to_left(line):
         return tuple(characters)
@@ -66,7 +66,7 @@ def in_reading_order(characters: Sequence[ReadPart]) -> tuple[ReadPart, ...]:
 def words_of(characters: Sequence[ReadPart]) -> tuple[ReadPart, ...]:
     """The words that characters spell, both in the order in which they are read.
 
-    A word is right when its characters are, and those around it that part it from its neighbours.
+    A word is right if its characters and the separators around it are right.
     """
     words, start = [], 0
     for end in range(len(characters) + 1):

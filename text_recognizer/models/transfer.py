@@ -1,4 +1,4 @@
-"""Transfer: training that begins with the weights of a bundle, also where the classes are others."""
+"""Transfer: training that starts from the weights of a bundle, even with other classes."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,12 +20,12 @@ from text_recognizer.wording import counted
 if TYPE_CHECKING:
     import keras
 
-MOST_NAMED = 10  # new classes in a message
+MOST_NAMED = 10  # new classes listed in a message
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Whose weights a model took over, and the new classes, which begin with random ones."""
+    """The source of a model's initial weights, and the new classes, whose weights are random."""
 
     source: str
     new: tuple[str, ...]
@@ -40,10 +40,10 @@ class Transfer:
 
 
 def transfer_problems(spec: ExperimentSpec, input_shape: Shape) -> list[str]:
-    """Why a spec's model cannot begin with the bundle that its `train_args.initial_weights` names.
+    """Why a spec's model cannot start from the bundle in its `train_args.initial_weights`.
 
     Args:
-        input_shape: of the spec's images.
+        input_shape: shape of the spec's images.
     """
     name = spec.train_args.get("initial_weights")
     if name is None:
@@ -59,7 +59,7 @@ def transfer_problems(spec: ExperimentSpec, input_shape: Shape) -> list[str]:
     network = resolve("network", spec.network, spec.origin)
     theirs, ours = (to_json(present_names(network, one.network_args)) for one in (bundle.spec, spec))
     free = getattr(network, "only_in_training", ())
-    # Later arguments are not in old bundles.
+    # Old bundles lack newer arguments.
     differing = sorted(key for key in theirs if key not in free and theirs[key] != ours.get(key))
     if differing:
         return [f"{label} has network_args.{key}={theirs.get(key)!r}, the spec {ours.get(key)!r}." for key in differing]
@@ -75,7 +75,7 @@ def transfer_problems(spec: ExperimentSpec, input_shape: Shape) -> list[str]:
 
 
 def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
-    """Gives a model a bundle's weights, classes by their text. Raises DataError: it is damaged or of other shapes."""
+    """Loads a bundle's weights into a model, matching classes by text. Raises DataError: damaged, or other shapes."""
     trained = bundle.load()
     axes = _class_axes(bundle)
     old = {text: position for position, text in enumerate(bundle.data_spec.classes)}
@@ -98,7 +98,7 @@ def take_over_weights(model: Model, bundle: Bundle) -> Transfer:
 
 
 def _class_axes(bundle: Bundle) -> list[int | None]:
-    """For every weight, the axis that runs over the classes: the one that grows when there is a class more."""
+    """For every weight, the axis of the classes: the one that is longer with one more class."""
     spec = bundle.data_spec
     more = replace(spec, classes=(*spec.classes, "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"))
     usual, larger = (build_model(bundle.spec, one).keras_model.weights for one in (spec, more))
