@@ -1,4 +1,4 @@
-"""Network: the architecture, without meaning."""
+"""Network: an architecture, independent of the meaning of its outputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
@@ -29,16 +29,16 @@ class Network(ABC):
     """
 
     former_names: ClassVar[Mapping[str, str]] = {}  # of arguments in saved specs and bundles: {former: present}
-    # Arguments that change no weight's shape: training may begin with the weights of a bundle that has others.
+    # Arguments that do not affect shapes of weights, so they may differ from those of a bundle with initial weights.
     only_in_training: ClassVar[Collection[str]] = ("dropout_amount", "batch_norm_momentum")
 
     @property
     def smallest_side_px(self) -> int:
-        """The smallest side of images that the network can be built for; a subclass may set it as an attribute."""
+        """The smallest side of images for which the network can be built; subclasses may set it as an attribute."""
         return 1
 
     def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
-        """Refuses wrong shapes before TensorFlow is imported. Raises ValueError: what does not fit, and what would."""
+        """Checks shapes without importing TensorFlow. Raises ValueError: what does not fit, and what would."""
         height, width, _ = input_shape
         smallest = self.smallest_side_px
         if min(height, smallest if width is None else width) < smallest:
@@ -48,10 +48,10 @@ class Network(ABC):
             )
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:  # noqa: ARG002 - none by default
-        """Numbers that follow from an image's size and that shapes of weights depend on; no TensorFlow is imported.
+        """Numbers that depend on the image size and determine shapes of weights; without importing TensorFlow.
 
-        Training begins with weights of other images only where these are the same. () says that there are none, or that
-        they are not known before the network is built.
+        Training can start from weights for another image size only if these are equal. () means that there are none, or
+        that they are unknown before the network is built.
         """
         return ()
 
@@ -60,23 +60,23 @@ class Network(ABC):
         """The network as a Keras model.
 
         Args:
-            input_shape: (height, width, channels) of one image; values are floats from 0 to 1. The width of lines is
-                None where they differ.
-            output_shape: of one prediction without the batch axis, for example (classes,). None for what follows from
-                the image's width.
+            input_shape: (height, width, channels) of one image; values are floats from 0 to 1. The width is None for
+                lines of different widths.
+            output_shape: shape of one prediction without the batch axis, for example (classes,). None for axes that
+                depend on the image's width.
         Returns:
-            a model whose output holds logits: no softmax at the end.
+            a model that outputs logits, without softmax.
         """
 
 
 class FrameNetwork(Network):
-    """A network that reads a line from left to right: logits of every class for each of many frames, (B, T, classes).
+    """A network that reads a line from left to right: logits of all classes for each frame, (B, T, classes).
 
-    Its model may return {"logits": …, "shortcut": …} instead: the shortcut is a second reading, (B, T, classes) too,
-    that is trained along and left out when lines are read.
+    Its model may return {"logits": …, "shortcut": …} instead: the shortcut is an auxiliary output (B, T, classes) that
+    is used only in training.
     """
 
-    smallest_height_px: ClassVar[int] = 1  # of lines that the network can be built for
+    smallest_height_px: ClassVar[int] = 1  # of lines for which the network can be built
 
     def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         if input_shape[0] < self.smallest_height_px:
@@ -86,11 +86,11 @@ class FrameNetwork(Network):
 
     @abstractmethod
     def frames(self, width: Any) -> Any:
-        """How many frames show a line of this width in pixels, however wide its padded image is.
+        """The number of frames of a line of this width in pixels, regardless of padding.
 
         Args:
-            width: a whole number, or an array or tensor of them; so this is arithmetic and nothing else. The result may
-                be below 0 for lines that are too narrow for one frame.
+            width: an integer, or an array or tensor of integers, so this may only use arithmetic. The result may be
+                below 0 for lines that are too narrow for one frame.
         """
 
 

@@ -10,7 +10,7 @@ from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, colum
 
 @dataclass(frozen=True)
 class Bluche(FrameNetwork):
-    """Gated convolutions and two bidirectional LSTMs, eight pixels a frame: 729,194 parameters for 98 classes.
+    """Gated convolutions and two bidirectional LSTMs, eight pixels per frame: 729,194 parameters for 98 classes.
 
     Made for lines 128 pixels high. The first layer sees tiles of 2 x 2 pixels, each as four channels.
 

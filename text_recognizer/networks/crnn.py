@@ -1,4 +1,4 @@
-"""The convolutional recurrent network of scene text, as it is used for rendered and handwritten lines."""
+"""The convolutional recurrent network for scene text, also used for rendered and handwritten lines."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,17 +10,17 @@ from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, colum
 
 @dataclass(frozen=True)
 class Crnn(FrameNetwork):
-    """Seven convolutions and two bidirectional LSTMs, four pixels a frame: 8.73 million parameters for 37 classes.
+    """Seven convolutions and two bidirectional LSTMs, four pixels per frame: 8.73 million parameters for 37 classes.
 
     For 3,790 classes it has 10.65 million. Made for lines 32 pixels high. Batch normalisation follows every
-    convolution, as in later releases of CRNN_Tensorflow; earlier ones had it after the fifth and sixth alone.
+    convolution, as in later releases of CRNN_Tensorflow; earlier ones had it only after the fifth and sixth.
 
     Source: Shi, Bai and Yao (2017), "An end-to-end trainable neural network for image-based sequence recognition", with
     the pooling of MaybeShewill's CRNN_Tensorflow.
 
     Args:
         units: units of each LSTM in each direction.
-        dropout_amount: share of the units dropped after each LSTM while training.
+        dropout_amount: share of the units dropped after each LSTM during training.
         batch_norm_momentum: momentum of the running means. At 0.99, runs of a few hundred steps are validated with
             statistics that lag behind and look useless.
         lstm_l2: weight of the sum of squares of the LSTMs' kernels in the loss; ucloud's crnn_chinese has 0.001.

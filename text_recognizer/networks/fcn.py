@@ -10,7 +10,7 @@ DILATIONS = (3, 3, 3, 3, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7)
 class Fcn(Network):
     """Seven residual blocks of two dilated 7 x 7 convolutions with 16 filters: 165,795 parameters for three classes.
 
-    The class of a pixel depends on 246 pixels in every direction: of a page of 256 x 256 nearly on all.
+    The class of a pixel depends on 246 pixels in every direction: on nearly all of a page of 256 x 256.
 
     Source: the FSDL text recogniser's network of this name, after He et al. (2016), "Deep residual learning for image
     recognition", and Yu and Koltun (2016), "Multi-scale context aggregation by dilated convolutions".

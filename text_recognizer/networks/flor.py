@@ -10,7 +10,7 @@ from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, colum
 
 @dataclass(frozen=True)
 class Flor(FrameNetwork):
-    """Gated convolutions and two bidirectional GRUs, eight pixels a frame: 824,050 parameters for 98 classes.
+    """Gated convolutions and two bidirectional GRUs, eight pixels per frame: 824,050 parameters for 98 classes.
 
     Made for lines 128 pixels high. 822,770 of the parameters are trained, the others are moving averages.
 

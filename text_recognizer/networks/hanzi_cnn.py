@@ -1,4 +1,4 @@
-"""Small convolutional networks for Chinese characters, as they were taught in 2016."""
+"""Small convolutional networks for Chinese characters, from tutorials of 2016."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -12,14 +12,14 @@ _FILTERS = {"blog": (32, 64), "repository": (64, 128, 256)}
 
 @dataclass(frozen=True)
 class HanziCnn(Network):
-    """Convolutions of 3 x 3, each with a pooling, and a dense layer: large where the classes are many.
+    """3 x 3 convolutions, each with a pooling, and a dense layer, which is large for many classes.
 
     For 64 x 64 pixels and 3,755 classes "blog" has 61,544,491 parameters and "repository" 20,996,779. Source: the two
     networks of burness/tensorflow-101, which read the characters of CASIA HWDB1.1.
 
     Args:
         variant: "blog" has 32 and 64 filters; "repository" 64, 128 and 256, and a hidden layer of 1,024 units.
-        dropout_amount: share of the units dropped before and after the hidden layer while training.
+        dropout_amount: share of the units dropped before and after the hidden layer during training.
     """
 
     variant: Literal["blog", "repository"] = "repository"

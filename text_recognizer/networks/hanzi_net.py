@@ -12,18 +12,18 @@ _STAGES = ((64, 3), (128, 3), (192, 2))  # channels and residual blocks, each st
 
 @dataclass(frozen=True)
 class HanziNet(Network):
-    """Bottleneck blocks and a pooling with learnt weights: 1.5 million parameters for 64 x 64 pixels, 3,755 classes.
+    """Bottleneck blocks and a learned weighted pooling: 1.5 million parameters for 64 x 64 pixels, 3,755 classes.
 
-    Half of the parameters are the last layer's, which reads `embedding` features instead of all pixels of the last
+    Half of the parameters are in the last layer, which reads `embedding` features instead of all pixels of the last
     feature map. Sources: He, Zhang, Ren and Sun (2016), "Deep Residual Learning for Image Recognition" (blocks);
     Melnyk, You and Li (2020), "A High-Performance CNN Method for Offline Handwritten Chinese Character Recognition and
     Visualization" (weighted pooling).
 
     Args:
-        embedding: number of features that the classifier sees.
-        dropout_amount: share of these features dropped while training.
+        embedding: number of input features of the classifier.
+        dropout_amount: share of these features dropped during training.
         batch_norm_momentum: momentum of the running means. At 0.97, which suits trainings of an hour, they lag behind
-            in trainings of a few dozen steps, and progress does not show in validation.
+            in trainings of a few dozen steps, so validation shows no progress.
     """
 
     smallest_side_px = 16
@@ -51,7 +51,7 @@ class HanziNet(Network):
             for _ in range(blocks):
                 inner = conv(conv(x, channels // 2, 1), channels // 2, 3)
                 x = keras.layers.ReLU()(keras.layers.Add()([x, conv(inner, channels, 1, relu=False)]))
-        # (B, H/16, W/16, 192): one filter a channel, as large as the map, weights its places.
+        # (B, H/16, W/16, 192): one filter per channel, as large as the map, weights its positions.
         x = keras.layers.DepthwiseConv2D(x.shape[1:3], use_bias=False, name="weighted_pooling")(x)
         x = keras.layers.Flatten()(x)
         x = keras.layers.Dense(self.embedding, use_bias=False)(x) if self.embedding != x.shape[-1] else x

@@ -14,13 +14,13 @@ Size = int | tuple[int, int]
 class Inception(Network):
     """Inception-v3 with a stem for 74 x 74 pixels and fewer blocks, or the original for 299 x 299.
 
-    While training, a second classifier on the blocks of 17 x 17 helps; the model weights its loss. Source: Szegedy,
+    In training, a second classifier on the blocks of 17 x 17 helps; the model weights its loss. Source: Szegedy,
     Vanhoucke, Ioffe, Shlens and Wojna (2016), "Rethinking the Inception Architecture for Computer Vision"; the small
     variant: the recogniser of CASIA HWDB1.1 in dongwang218/models.
 
     Args:
         original: stem and blocks of the paper; for images of at least 107 x 107 pixels.
-        dropout_amount: share of the features dropped before the classifier while training.
+        dropout_amount: share of the features dropped before the classifier during training.
         batch_norm_momentum: momentum of the running means; 0.9997 as published needs tens of thousands of steps.
     """
 
@@ -34,7 +34,7 @@ class Inception(Network):
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:
         stem = ((3, 2), (3, 1), (3, 2), (3, 1), (3, 2)) if self.original else ((3, 1), (3, 1), (3, 1), (3, 2))
-        sides = input_shape[:2]  # of the map that the second classifier's last convolution spans
+        sides = input_shape[:2]  # of the feature map covered by the second classifier's last convolution
         for size, stride in (*stem, (3, 2), (5, 3)):
             sides = tuple((side - size) // stride + 1 for side in sides)
         return sides

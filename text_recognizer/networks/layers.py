@@ -1,14 +1,14 @@
-"""Layers that Keras lacks, and some of its own computed faster where they are trained on a CPU. It imports Keras."""
+"""Layers missing in Keras, and faster versions of some of its layers for training on a CPU. Imports Keras."""
 
 from typing import Any
 
 import keras
 
-_VECTOR = 4  # channels; for other multiples TensorFlow's batch normalisation is no faster than Keras
+_VECTOR = 4  # channels must be a multiple, otherwise TensorFlow's batch normalisation is no faster than Keras
 
 
 class SlidingWindows(keras.layers.Layer):  # type: ignore[misc]
-    """(B, H, W, C) to (B, windows, H, width, C): overlapping cuts of a line, from left to right."""
+    """(B, H, W, C) to (B, windows, H, width, C): overlapping windows of a line, from left to right."""
 
     def __init__(self, width: int, stride: int) -> None:
         super().__init__()
@@ -38,11 +38,11 @@ class AsSequences(keras.layers.Layer):  # type: ignore[misc]
 
 
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch normalisation of images (B, H, W, C), and of everything else as Keras does it.
+    """Faster batch normalisation of images (B, H, W, C); other inputs use Keras' own.
 
     Weights, and results outside of training, are those of Keras' own layer. Keras computes moments, scaled values and
-    their gradients by operations of their own, each of which reads and writes the whole batch; TensorFlow has one
-    kernel for each way, which takes about a third of the time. The numbers are the same but for the last bits of
+    their gradients in separate operations, each of which reads and writes the whole batch; TensorFlow has one fused
+    kernel for each direction, which takes about a third of the time. The numbers are the same up to the last bits of
     float32.
     """
 
@@ -65,19 +65,19 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
             x=images, scale=scale, offset=offset, mean=none, variance=none, epsilon=self.epsilon, is_training=True
         )
         count = tf.cast(tf.reduce_prod(tf.shape(images)[:3]), tf.float32)
-        variance *= (count - 1) / count  # of the batch, as Keras averages it, not an estimate for all images
+        variance *= (count - 1) / count  # of the batch, as in Keras, not an unbiased estimate
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average * self.momentum + value * (1 - self.momentum))
         return results
 
 
 class Bidirectional(keras.layers.Bidirectional):  # type: ignore[misc]
-    """An LSTM of each direction, both read along the whole sequence, without dropout inside; (B, T, I) to (B, T, 2 H).
+    """A faster bidirectional LSTM over whole sequences, without recurrent dropout; (B, T, I) to (B, T, 2 H).
 
     Weights, and results outside of training, are those of Keras' own layer. Keras' loop over the frames multiplies each
-    frame by all kernels, and adds up the kernels' gradients frame by frame. Here the frames are multiplied by the input
-    kernel at once before the loop, and the gradients are single products after it: half the time, and the same
-    numbers but for the last bits of float32.
+    frame by all kernels, and accumulates the kernels' gradients frame by frame. Here all frames are multiplied by the
+    input kernel before the loop, and the gradients are single products after it: half the time, and the same numbers up
+    to the last bits of float32.
     """
 
     def __init__(self, units: int, l2: float = 0.0) -> None:
@@ -102,11 +102,11 @@ def is_on_tensorflows_cpu() -> bool:
 
 
 def _read_both_ways(sequences: Any, forward: list[Any], backward: list[Any]) -> Any:
-    """(B, T, 2 H) states; each way has kernels (I, 4 H), (H, 4 H) and bias (4 H,), gates in Keras' order."""
+    """(B, T, 2 H) states; each direction has kernels (I, 4 H), (H, 4 H) and bias (4 H,), gates in Keras' order."""
     import tensorflow as tf
 
     units = forward[1].shape[0]
-    # tanh(x) is 2 sigmoid(2 x) - 1: one function for all gates.
+    # tanh(x) = 2 sigmoid(2 x) - 1: one function for all gates.
     scale = tf.concat([tf.ones(2 * units), 2 * tf.ones(units), tf.ones(units)], 0)
     frames = tf.transpose(sequences, (1, 0, 2))  # (T, B, I)
     gates = []
@@ -118,7 +118,7 @@ def _read_both_ways(sequences: Any, forward: list[Any], backward: list[Any]) -> 
 
 
 def _states(gates: Any, gates_back: Any, kernel: Any, kernel_back: Any) -> Any:
-    """(T, B, H) states of both directions, from what the frames add to their gates (T, B, 4 H)."""
+    """(T, B, H) states of both directions, from the frames' contributions to their gates (T, B, 4 H)."""
     import tensorflow as tf
 
     units = kernel.shape[0]

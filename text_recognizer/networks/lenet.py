@@ -17,7 +17,7 @@ class Lenet(Network):
 
     Args:
         layer_size: units of the hidden layer.
-        dropout_amount: share of the units dropped after the pooling and the hidden layer while training.
+        dropout_amount: share of the units dropped after the pooling and the hidden layer during training.
     """
 
     smallest_side_px = 6

@@ -1,4 +1,4 @@
-"""A line read at a fixed number of positions, by convolutions alone."""
+"""Reads a line at a fixed number of positions, with convolutions only."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,10 +10,10 @@ from text_recognizer.networks.base import KerasModel, Network, Shape
 
 @dataclass(frozen=True)
 class LineCnnAllConv(Network):
-    """Windows about as wide as a character, joined into as many groups as the dataset's lines have positions.
+    """Windows about as wide as a character, grouped into as many groups as the dataset's lines have positions.
 
-    Source: the FSDL text recogniser's network of this name. There, windows that were left over at the right end went
-    unread; here the last group is filled up with blank ones.
+    Source: the FSDL text recogniser's network of this name. There, remaining windows at the right end were ignored;
+    here the last group is padded with blank ones.
 
     Args:
         window_width: width of a window in pixels; an even number.
@@ -64,6 +64,6 @@ class LineCnnAllConv(Network):
         return keras.Model(image, x, name="line_cnn_all_conv")
 
     def _windows(self, width: int, length: int, stride: int) -> tuple[int, int]:
-        """How many windows a line has, and how many of them make a group."""
+        """The number of windows of a line, and of each group."""
         windows = (width // 2 - self.window_width // 2) // (stride // 2) + 1
         return windows, max(1, round(windows / length))

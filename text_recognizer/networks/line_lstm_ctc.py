@@ -1,4 +1,4 @@
-"""Overlapping windows of a line, each seen by a small convolutional network, read by an LSTM."""
+"""Overlapping windows of a line, each processed by a small convolutional network, then read by an LSTM."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ class LineLstmCtc(FrameNetwork):
     Source: the FSDL text recogniser's network of this name.
 
     Args:
-        window_width: pixels that the network sees at once.
+        window_width: width of a window in pixels.
         window_stride: pixels from one window to the next. A character needs at least one window, and one more if it
             follows the same character.
     """

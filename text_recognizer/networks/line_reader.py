@@ -1,4 +1,4 @@
-"""The default reader of text lines: light enough for two processor cores."""
+"""The default line reader: light enough for two processor cores."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -10,23 +10,22 @@ from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape
 
 @dataclass(frozen=True)
 class LineReader(FrameNetwork):
-    """Five convolutions and two bidirectional LSTMs, four pixels a frame: 868,260 parameters for 102 classes.
+    """Five convolutions and two bidirectional LSTMs, four pixels per frame: 868,260 parameters for 102 classes.
 
-    Made for lines 40 pixels high that keep their aspect. What was taken from where:
+    Made for lines 40 pixels high that keep their aspect ratio. Its parts and their sources:
 
-    - the strongest feature of every column instead of all of them stacked, and a second reading by one convolution
-      that is trained along and then left out: Retsinas, Sfikas, Gatos and Nikou (2022), "Best practices for a
-      handwritten text recognition system";
+    - the strongest feature of every column instead of all of them stacked, and an auxiliary output by one convolution
+      that is used only in training: Retsinas, Sfikas, Gatos and Nikou (2022), "Best practices for a handwritten text
+      recognition system";
     - few filters at full size, a first convolution that halves the image, and dropout between convolutions and LSTMs:
       Puigcerver (2017), "Are multidimensional recurrent layers really necessary for handwritten text recognition?";
-    - batch normalisation whose averages follow quickly, as short runs need it: Ioffe and Szegedy (2015), with a
-      momentum of 0.9.
+    - batch normalisation with fast running means, for short runs: Ioffe and Szegedy (2015), with a momentum of 0.9.
 
     Args:
         filters: filters of the first convolution; the others have 2 to 4.7 times as many.
         units: units of each LSTM in each direction.
-        layers: LSTMs.
-        dropout_amount: share of the features dropped before and after each LSTM while training.
+        layers: number of LSTMs.
+        dropout_amount: share of the features dropped before and after each LSTM during training.
     """
 
     smallest_height_px = 16

@@ -15,8 +15,8 @@ class Mlp(Network):
 
     Args:
         layer_size: units of each hidden layer.
-        dropout_amount: share of the units dropped after each hidden layer while training.
-        num_layers: hidden layers.
+        dropout_amount: share of the units dropped after each hidden layer during training.
+        num_layers: number of hidden layers.
     """
 
     layer_size: Annotated[int, Ge(1)] = 128

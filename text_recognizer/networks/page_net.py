@@ -10,12 +10,12 @@ from text_recognizer.networks.base import KerasModel, Network, Shape
 
 @dataclass(frozen=True)
 class PageNet(Network):
-    """Convolutions at a quarter, an eighth and a sixteenth of the page: 255,155 parameters for three classes.
+    """Convolutions at 1/4, 1/8 and 1/16 of the page's resolution: 255,155 parameters for three classes.
 
-    Those at a sixteenth are dilated, so that the class of a pixel depends on about 270 pixels in every direction. The
-    logits are computed at a quarter and enlarged.
+    Those at 1/16 are dilated, so that the class of a pixel depends on about 270 pixels in every direction. The logits
+    are computed at 1/4 and upsampled.
 
-    Source: the form of Ronneberger, Fischer and Brox (2015), "U-Net: convolutional networks for biomedical image
+    Source: architecture of Ronneberger, Fischer and Brox (2015), "U-Net: convolutional networks for biomedical image
     segmentation"; line cores as classes as in Grüning, Leifert, Strauß, Michael and Labahn (2019), "A two-stage method
     for text line detection in historical documents".
 

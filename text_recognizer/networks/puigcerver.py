@@ -1,4 +1,4 @@
-"""The convolutional network with five bidirectional LSTMs that shaped line recognition after 2017."""
+"""The influential line recogniser of 2017: convolutions and five bidirectional LSTMs."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -8,12 +8,12 @@ from annotated_types import Ge, Lt
 from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
 
 FILTERS = (16, 32, 48, 64, 80)
-POOLED = 3  # of the convolutions
+POOLED = 3  # number of convolutions with pooling
 
 
 @dataclass(frozen=True)
 class Puigcerver(FrameNetwork):
-    """Five convolutions and five bidirectional LSTMs, eight pixels a frame: 9,591,202 parameters for 98 classes.
+    """Five convolutions and five bidirectional LSTMs, eight pixels per frame: 9,591,202 parameters for 98 classes.
 
     Made for lines 128 pixels high.
 
@@ -22,7 +22,7 @@ class Puigcerver(FrameNetwork):
 
     Args:
         units: units of each LSTM in each direction.
-        layers: LSTMs.
+        layers: number of LSTMs.
         batch_norm_momentum: momentum of the running means. At the usual 0.99, runs of a few hundred steps look useless.
     """
 

@@ -1,4 +1,4 @@
-"""Predictors: a bundle and an image to a reading."""
+"""Predictors: read images with a bundle."""
 
 from text_recognizer.predictors.character import CharacterPredictor
 from text_recognizer.predictors.line import LinePredictor

@@ -1,4 +1,4 @@
-"""Predictor: images to readings, with one trained bundle."""
+"""Predictor: reads images with one trained bundle."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from text_recognizer.models.prediction import Prediction
 
 
 class Predictor(ABC):
-    """Reads images with one trained bundle. Raises DataError: there is none, damaged, or it reads something else.
+    """Reads images with one trained bundle. Raises DataError: there is none, it is damaged, or of another kind.
 
     Args:
         bundle: a bundle or its folder, a run folder, or the name of a promoted model; None takes the shipped one.
-        alternatives: readings to list for each image; None lists those that the model finds anyway.
-        threads: that one call computes in where a bundle has an ONNX twin; 0 takes as many as there are cores.
+        alternatives: number of readings to list per image; None lists those that the model finds anyway.
+        threads: threads of one call, if the bundle has an ONNX twin; 0 uses one per core.
     """
 
     target: ClassVar[str]  # what an image shows, as in DataSpec.target
@@ -42,7 +42,7 @@ class Predictor(ABC):
 
     @property
     def can_share_cores(self) -> bool:
-        """Whether several threads may read at once; TensorFlow takes all cores for itself."""
+        """Whether several threads can share the cores; TensorFlow uses all cores itself."""
         return self._model.runtime is not None
 
     def predict(self, image: ImageSource) -> Prediction:
@@ -50,30 +50,30 @@ class Predictor(ABC):
         return self.predict_many([image])[0]
 
     def predict_many(self, images: Sequence[ImageSource]) -> list[Prediction]:
-        """The readings of several images, in as few passes as possible; errors as in `predict`."""
+        """The readings of several images, in as few batches as possible; errors as in `predict`."""
         forms = [self.forms(image) for image in images]
         return [reading for _, reading in surest(forms, self.predict_prepared([one for each in forms for one in each]))]
 
     @abstractmethod
     def prepared(self, image: ImageSource) -> NDArray[np.uint8]:
-        """The image (H, W, 1) as the bundle's dataset would hold it. Raises DataError: it is unreadable or blank."""
+        """The image (H, W, 1) in the form of the bundle's dataset. Raises DataError: it is unreadable or blank."""
 
     def forms(self, image: ImageSource) -> list[NDArray[np.uint8]]:
-        """What `prepared` chooses from: the reading of one of them counts, see `surest`. Errors as in `prepared`."""
+        """The candidates of `prepared`; see `surest`. Errors as in `prepared`."""
         return [self.prepared(image)]
 
     @abstractmethod
     def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """The readings of images that `prepared` returned."""
+        """The readings of images returned by `prepared`."""
 
 
 def surest(
     forms: Sequence[Sequence[NDArray[np.uint8]]], readings: Iterable[Prediction]
 ) -> list[tuple[NDArray[np.uint8], Prediction]]:
-    """Of the forms of each image, the one with the surest reading that has characters, and that reading.
+    """For each image, the form with the most confident non-empty reading, and that reading.
 
     Args:
-        readings: of all forms, one after another.
+        readings: readings of all forms, concatenated.
     """
     following = iter(readings)
     pairs = [[(form, next(following)) for form in each] for each in forms]

@@ -1,4 +1,4 @@
-"""CharacterPredictor: an image of one character to its reading."""
+"""CharacterPredictor: reads an image of one character."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ DEFAULT_BUNDLE = "CharacterModel_DigitsDataset_lenet"
 
 
 class CharacterPredictor(Predictor):
-    """Reads characters: `CharacterPredictor().predict("seven.png").text`. Arguments as of Predictor."""
+    """Reads characters: `CharacterPredictor().predict("seven.png").text`. Arguments: see Predictor."""
 
     target = "character"
     shipped = DEFAULT_BUNDLE

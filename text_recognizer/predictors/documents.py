@@ -1,4 +1,4 @@
-"""What was read on a page, as a document of its own: ALTO 4, PAGE XML 2019 or hOCR.
+"""Writes the reading of a page as a new document: ALTO 4, PAGE XML 2019 or hOCR.
 
 Sources: "ALTO" 4.2 (Library of Congress); "PAGE" 2019-07-15 (PRImA, University of Salford); "hOCR" 1.2 (Breuel).
 """
@@ -69,7 +69,7 @@ def hocr(page: PageReading, image: str) -> str:
     SubElement(head, "meta", {"charset": "utf-8"})
     SubElement(head, "meta", {"name": "ocr-system", "content": f"Text Recognizer {__version__}"})
     SubElement(head, "meta", {"name": "ocr-capabilities", "content": "ocr_page ocr_line ocrx_word ocrp_poly"})
-    quoted = legal(image).replace('"', "")  # hOCR has no way to write it
+    quoted = legal(image).replace('"', "")  # hOCR cannot represent it
     title = f'image "{quoted}"; bbox 0 0 {page.width} {page.height}; ppageno 0'
     sheet = SubElement(SubElement(root, "body"), "div", {"class": "ocr_page", "id": "page_1", "title": title})
     for number, line in enumerate(page.lines, start=1):
@@ -87,7 +87,7 @@ DOCUMENTS: dict[str, Callable[[PageReading, str], str]] = {"alto": alto, "page":
 
 
 def legal(text: str) -> str:
-    """A text without what XML cannot hold."""
+    """A text without characters that are invalid in XML."""
     return _NOT_IN_XML.sub("\ufffd", text)
 
 
@@ -97,16 +97,16 @@ def alto_place(box: Box) -> dict[str, str]:
 
 
 def page_points(points: Iterable[tuple[float, float]]) -> str:
-    """Points as PAGE has them: whole numbers, none of them negative."""
+    """Points for PAGE: non-negative integers."""
     return " ".join(f"{max(round(x), 0)},{max(round(y), 0)}" for x, y in points)
 
 
 def add_alto_words(row: Element, words: Sequence[Placed], prefix: str = "", name: str = "") -> None:
-    """Gives a TextLine its words.
+    """Adds words to a TextLine.
 
     Args:
-        prefix: before the names of elements, colon included.
-        name: of the line; without one, its words have none either.
+        prefix: prefix of element names, including the colon.
+        name: name of the line; without one, its words have no names either.
     """
     if not words:
         SubElement(row, f"{prefix}String", CONTENT="")  # a line must have one
@@ -121,7 +121,7 @@ def add_alto_words(row: Element, words: Sequence[Placed], prefix: str = "", name
 def add_page_word(
     row: Element, name: str, word: ReadPart, box: Box, prefix: str = "", point_elements: bool = False
 ) -> None:
-    """Gives a TextLine a word; `point_elements` as in versions of PAGE before 2013."""
+    """Adds a word to a TextLine; `point_elements` as in versions of PAGE before 2013."""
     part = SubElement(row, f"{prefix}Word", id=name)
     points = {} if point_elements else {"points": page_points(box_outline(*box))}
     coordinates = SubElement(part, f"{prefix}Coords", points)
@@ -163,9 +163,9 @@ def _hocr_place(box: Box) -> str:
 
 
 def _hocr_shape(line: LineOfText) -> list[str]:
-    """The outline, and the straight line nearest to the baseline, seen from the box's lower left corner.
+    """The outline, and the straight line closest to the baseline, relative to the box's lower left corner.
 
-    hOCR has no other baselines, and none that are rather vertical.
+    hOCR supports no other baselines, and no rather vertical ones.
     """
     found = [f"poly {_points(line.polygon)}"] if line.polygon else []
     across, down = np.abs(np.subtract(line.baseline[-1], line.baseline[0])) if line.baseline else (0, 0)

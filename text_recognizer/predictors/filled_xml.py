@@ -1,4 +1,4 @@
-"""ALTO and PAGE XML files with the texts of their lines replaced, byte for byte as they were in all else."""
+"""Replaces the texts of lines in ALTO and PAGE XML files; everything else stays byte for byte."""
 
 import codecs
 import re
@@ -14,7 +14,7 @@ from text_recognizer.errors import DataError, reason
 from text_recognizer.predictors.documents import add_alto_words, add_page_text, add_page_word
 from text_recognizer.predictors.paragraph import Box, LineOfText
 
-# By format, what of a line holds its text, and what stands before that.
+# By format, the elements of a line that contain its text, and those that must precede them.
 _TEXTS = {"alto": ("String", "SP", "HYP"), "PcGts": ("Word", "TextEquiv")}
 _BEFORE = {"alto": ("Shape",), "PcGts": ("AlternativeImage", "Coords", "Baseline")}
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -26,15 +26,15 @@ Edit = tuple[int, int, str]
 
 @dataclass
 class _Element:
-    """An element of the file; all places are in its bytes as UTF-8.
+    """An element of the file; all positions are byte offsets in UTF-8.
 
     Args:
-        name: as it is written.
-        start: of its start tag.
-        inside: where its content begins.
-        texts: the children that hold its text.
-        place: the end of the last child that must stand before them.
-        lines: of a region, the numbers of its lines.
+        name: name as written.
+        start: start of its start tag.
+        inside: start of its content.
+        texts: the children that contain its text.
+        place: end of the last child that must precede them.
+        lines: for a region, the numbers of its lines.
     """
 
     name: str
@@ -61,8 +61,8 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
     """The content of a file with the texts and confidences of its lines. Raises DataError: the file has other lines.
 
     Args:
-        lines: one for each of the file's; None leaves a line as it is.
-        unit_px: pixels for each unit of the file.
+        lines: one per line of the file; None leaves a line unchanged.
+        unit_px: pixels per unit of the file.
     """
     content = path.read_bytes()
     declared = _DECLARED.match(content)
@@ -97,7 +97,7 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
 
 
 class _Reader:
-    """Where the lines and regions of a file are."""
+    """Finds the lines and regions of a file."""
 
     def __init__(self, text: bytes) -> None:
         self.root = ""
@@ -106,7 +106,7 @@ class _Reader:
         self.ids: set[str] = set()
         self._text = text
         self._open: list[_Element] = []
-        self._started: _Element | None = None  # whose start tag was the last event
+        self._started: _Element | None = None  # the element whose start tag was the last event
         self._parser = expat.ParserCreate(encoding="utf-8")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end

@@ -1,4 +1,4 @@
-"""Pages whose lines are given, as ALTO or PAGE XML: read, and the text written into their own lines."""
+"""Reads pages with lines given in ALTO or PAGE XML, and writes the texts into these files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
 
 @dataclass(frozen=True)
 class GivenPage:
-    """A page read by the lines of its XML file.
+    """The reading of a page with the lines of its XML file.
 
     Args:
-        image: the file of its image.
-        lines: one for each of the file's lines, in its order; None for one that cannot be read.
-        problems: of these, why.
+        image: path of its image.
+        lines: one per line of the file, in its order; None for unreadable ones.
+        problems: reasons for unreadable lines.
         size_px: width and height of the image.
-        unit_px: pixels for each unit of the file.
+        unit_px: pixels per unit of the file.
         format: "alto" or "page".
     """
 
@@ -42,7 +42,7 @@ class GivenPage:
         return PageReading(tuple(line for line in self.lines if line is not None), *self.size_px)
 
     def filled(self) -> bytes:
-        """The XML file with what was read; all else stays. Raises DataError: the file has changed since it was read."""
+        """The XML file with the texts replaced. Raises DataError: the file has changed since it was read."""
         return filled(self.path, self.lines, self.unit_px)
 
 
@@ -60,7 +60,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
 
 
 def image_given_by(path: Path) -> Path | None:
-    """Where the image of an XML file is, or should be; None of a file that is no ALTO or PAGE XML, unless damaged."""
+    """The path of an XML file's image, which may not exist; None if the file is not ALTO or PAGE, unless damaged."""
     try:
         text = read_page(path)
     except OtherFormatError:
@@ -71,7 +71,7 @@ def image_given_by(path: Path) -> Path | None:
 
 
 def page_given_by(path: Path) -> ArchivePage:
-    """The page of an XML file, with lines. Raises DataError: it cannot be read, or gives none."""
+    """The page of an XML file, with lines. Raises DataError: it cannot be read, or has none."""
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
     page = _files(path).pages[0]

@@ -1,4 +1,4 @@
-"""LinePredictor: an image of one text line to its reading."""
+"""LinePredictor: reads an image of one text line."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +19,7 @@ DEFAULT_BUNDLE = "line-reader"
 
 
 class LinePredictor(Predictor):
-    """Reads text lines: `LinePredictor().predict("line.png").text`. Arguments as of Predictor."""
+    """Reads text lines: `LinePredictor().predict("line.png").text`. Arguments: see Predictor."""
 
     target = "line"
     shipped = DEFAULT_BUNDLE
@@ -33,7 +33,7 @@ class LinePredictor(Predictor):
         height = self.bundle.data_spec.input_shape[0]
         stroke = np.full((height, 8 * height), 255, np.uint8)
         stroke[2:-2, 8:-8:4] = 0
-        self.predict(stroke)  # what is compiled and imported on first use is so here, not for the first reader
+        self.predict(stroke)  # warm-up: compiles and imports what the first reading needs
 
     def predict_prepared(self, images: Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         return self._model.predict(images) if len(images) else []
@@ -44,9 +44,9 @@ class LinePredictor(Predictor):
         return surest([lines], self.predict_prepared(lines))[0][0] if len(lines) > 1 else lines[0]
 
     def forms(self, image: ImageSource) -> list[NDArray[np.uint8]]:
-        """The line as it is; and without its blank rows where it has many more than those that the reader learnt from.
+        """The line; and, if it has many more blank rows than lines in training, also cropped to its writing.
 
-        Readers of earlier versions do not know how many those have.
+        Readers of earlier versions have no record of this.
         """
         usual = self._model.calibration.written_share if self._model.calibration is not None else None
         try:

@@ -1,4 +1,4 @@
-"""The predictor that a bundle needs, by what its images show."""
+"""Loads the right predictor for a bundle."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,18 +13,18 @@ PREDICTORS: dict[str, type[Predictor]] = {"character": CharacterPredictor, "line
 
 Layout = Literal["character", "line", "page"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-CHARACTER_PX = 256  # height of the largest image that is taken for one character
+CHARACTER_PX = 256  # maximum height of an image that is read as one character
 
 
 def layout_of(height: int, width: int) -> Layout:
-    """What an image of this size in pixels most likely shows: text lines are at least twice as wide as high."""
+    """What an image of this size in pixels probably shows: text lines are at least twice as wide as high."""
     if width >= 2 * height:
         return "line"
     return "page" if height > CHARACTER_PX else "character"
 
 
 def load(bundle: Bundle | str | Path, threads: int = 0) -> Predictor:
-    """The predictor of a bundle; `threads` as of Predictor. Raises DataError: none, damaged, or it reads nothing."""
+    """The predictor of a bundle; `threads` as in Predictor. Raises DataError: none, damaged, or it reads no text."""
     found = find_bundle(bundle)
     target = found.data_spec.target
     if target not in PREDICTORS:

@@ -1,4 +1,4 @@
-"""ParagraphTextRecognizer: a page or paragraph to its lines, and the lines to text."""
+"""ParagraphTextRecognizer: finds the lines of a page or paragraph and reads them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -29,16 +29,16 @@ from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 Box = tuple[int, int, int, int]
 
 _LONGEST_SIDE = math.isqrt(MOST_PIXELS)  # of a page at full resolution; its square has no more pixels
-MARGIN_FRACTION = 0.15  # of a line's height, left around its box: detectors cut off tips of letters
+MARGIN_FRACTION = 0.15  # margin around a line's box in line heights: detectors cut off tips of letters
 
 _MARGIN_OF_PAGE = 0.05  # of its width; the datasets of pages show 50 pixels around the lines
-_STEEP = 20.0  # degrees, at which lines may run either way
-_SOME_LINES = 3  # the longest, show whether a page is upside down
-_SURE = 0.8  # of a character; on 22 pages that were upside down, the reader was at most 0.78
-_FEWEST_CHARACTERS = 0.5  # of a line, for each height of its length; on 22 pages lines of text have 1.1 at least
-_USUAL_CHARACTERS = 1.0  # where half of the lines have less, the reader does not know the writing
-_CLEARLY = 0.02  # surer must it be of level lines to turn them
-_DOUBTFUL = 0.1  # more or less sure of some lines: of all together it was surer by 0.04 on 100 pages, half in shadow
+_STEEP = 20.0  # degrees: steeper lines may run in either direction
+_SOME_LINES = 3  # the longest lines, to check whether a page is upside down
+_SURE = 0.8  # confidence per character; on 22 upside-down pages, the reader had at most 0.78
+_FEWEST_CHARACTERS = 0.5  # per line height of length; on 22 pages, lines of text have at least 1.1
+_USUAL_CHARACTERS = 1.0  # if half of the lines have fewer, the reader does not know the writing
+_CLEARLY = 0.02  # required gain in confidence to rotate level lines
+_DOUBTFUL = 0.1  # difference for some lines below which all are compared: 0.04 on 100 pages, half in shadow
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class LineOfText:
 
     Args:
         box: left, top, right, bottom in pixels of the image, ends excluded.
-        baseline, polygon: on which it stands and around its ink; empty where the detector finds boxes only.
-        line_px: width of the line as it was read, in which the places of its characters and words are.
+        baseline, polygon: its baseline and the outline of its ink; empty if the detector finds only boxes.
+        line_px: width of the line image that was read, the coordinate system of its characters and words.
     """
 
     box: Box
@@ -58,7 +58,7 @@ class LineOfText:
     line_px: int = 0
 
     def placed(self, parts: Sequence[ReadPart]) -> list[tuple[ReadPart, Box]]:
-        """Characters or words of the line with their boxes in the image; rough where the line slopes."""
+        """Characters or words of the line with their boxes in the image; approximate if the line slopes."""
         left, top, right, bottom = self.box
         across, down = np.subtract(self.baseline[-1], self.baseline[0]) if self.baseline else (1.0, 0.0)
         is_upright = abs(down) > abs(across)
@@ -75,10 +75,10 @@ class LineOfText:
 
 @dataclass(frozen=True)
 class PageReading:
-    """What is read on a page, in the order of reading; a blank page has no lines.
+    """The reading of a page, in reading order; a blank page has no lines.
 
     Args:
-        width, height: of the image, in pixels.
+        width, height: size of the image in pixels.
     """
 
     lines: tuple[LineOfText, ...]
@@ -93,9 +93,9 @@ class PageReading:
 def lines_of_text(
     found: Sequence[FoundLine], prepared: Sequence[Grey], predictions: Sequence[Prediction]
 ) -> tuple[LineOfText, ...]:
-    """What was read in lines, each an image (H, W), without those that are hardly text.
+    """The readings of lines, each an image (H, W), without lines that are hardly text.
 
-    Where most lines have many characters for their length, one that has very few is a rule, a stamp or squared paper.
+    If most lines have many characters for their length, one with very few is a rule, a stamp or squared paper.
     """
     lines, characters = [], []
     for line, picture, prediction in zip(found, prepared, predictions, strict=True):
@@ -113,7 +113,7 @@ class ParagraphTextRecognizer:
         detector: finds the lines: a bundle or its folder, a run folder, or the name of a promoted model. None finds
             them without training.
         reader: likewise, or a predictor; reads them. By default the included reader.
-        alternatives: readings to list for a line; see LinePredictor.
+        alternatives: number of readings to list per line; see LinePredictor.
     """
 
     def __init__(
@@ -141,9 +141,9 @@ class ParagraphTextRecognizer:
         return PageReading(read, *page.shape[::-1])
 
     def prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
-        """The lines of a page (H, W), each as its reader wants it.
+        """The lines of a page (H, W), each in the form that the reader expects.
 
-        Whether the page is upside down is seen by reading some lines both ways, unless they are level and read well.
+        To detect upside-down pages, some lines are read both ways, unless they are level and read well.
         """
         found = self._prepared_lines(page)
         is_steep = _is_on_its_side([line for line, _ in found])
@@ -167,7 +167,7 @@ class ParagraphTextRecognizer:
         return float(np.mean([one.sureness for one in read])) if read else 0.0
 
     def _prepared_lines(self, page: Grey) -> list[tuple[FoundLine, Grey]]:
-        found, steep_only = [], not self.reader.bundle.data_spec.straightened  # else cut as in training
+        found, steep_only = [], not self.reader.bundle.data_spec.straightened  # otherwise cut as in training
         for line in self.find_lines(page):
             outline = line.polygon or box_outline(*line.box)
             with suppress(DataError, UnfitImageError):  # a box without any ink
@@ -175,7 +175,7 @@ class ParagraphTextRecognizer:
         return found
 
     def find_lines(self, page: Grey) -> list[FoundLine]:
-        """The lines of a page (H, W) in the order of reading, with a margin around their boxes."""
+        """The lines of a page (H, W) in reading order, with a margin around their boxes."""
         found = find_lines(page, self._right_to_left) if self._model is None else self._by_the_model(page)
         boxes = np.array([line.box for line in found]).reshape(-1, 4)
         margin = MARGIN_FRACTION * (boxes[:, 3:] - boxes[:, 1:2])
@@ -189,9 +189,9 @@ class ParagraphTextRecognizer:
         ]
 
     def _by_the_model(self, page: Grey) -> list[FoundLine]:
-        """Lines of a page (H, W), which is cut above and below its text as those that detectors learn from.
+        """The lines of a page (H, W), cropped above and below its text like the pages that detectors are trained on.
 
-        Where less than half of its height is written on, they miss more lines than are missed without training.
+        If less than half of its height is written on, they miss more lines than the method without training.
         """
         dark_on_light = with_dark_ink(page)
         if dark_on_light is None:
@@ -210,7 +210,7 @@ class ParagraphTextRecognizer:
         return untrained if is_hardly_written_on and len(untrained) >= len(found) else found
 
     def _by_the_model_in(self, page: Grey, first: int, last: int) -> list[FoundLine]:
-        """Lines in some rows of a page (H, W) of dark ink on light paper."""
+        """The lines in some rows of a page (H, W) of dark ink on light paper."""
         assert self.detector is not None
         assert self._model is not None
         small, scale, (left, top) = as_square(page[first:last], self.detector.data_spec)
@@ -233,7 +233,7 @@ def _upside_down(prepared: Grey) -> Grey:
 
 
 def _turned_around(line: FoundLine, shape: tuple[int, ...]) -> FoundLine:
-    """A line of a page (H, W) that lies upside down, on the page itself."""
+    """Maps a line of an upside-down page (H, W) to the page itself."""
     height, width = shape
     left, top, right, bottom = line.box
     baseline, polygon = (tuple((width - x, height - y) for x, y in one) for one in (line.baseline, line.polygon))
@@ -241,12 +241,12 @@ def _turned_around(line: FoundLine, shape: tuple[int, ...]) -> FoundLine:
 
 
 def as_square(page: Grey, data_spec: DataSpec) -> tuple[Grey, float, tuple[int, int]]:
-    """A page as a detector's dataset holds it.
+    """A page in the form of a detector's dataset.
 
     Args:
         page: (H, W), dark ink on light paper.
     Returns:
-        (S, S, 1); pixels of the page for each of the square's; how much paper was added on the left and above.
+        (S, S, 1); pixels of the page per pixel of the square; how much paper was added on the left and above.
     """
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Promoted bundles: trained models with names and versions, kept and shared through an object store."""
+"""Promoted bundles: trained models with names and versions, stored locally and shared through an object store."""
 
 from text_recognizer.promoted.store import ModelStore, Version
 

@@ -1,4 +1,4 @@
-"""Manifest: promoted.json, what a promoted bundle holds and where it comes from. Its hash is the bundle's address."""
+"""Manifest: promoted.json, the files and the origin of a promoted bundle. Its hash is the bundle's address."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a file was when it was promoted."""
+    """Hash and size of a file when it was promoted."""
 
     sha256: str
     size_bytes: int
@@ -30,11 +30,11 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a promoted bundle holds.
+    """The content of a promoted bundle.
 
     Args:
-        files: all files but the manifest itself, by name.
-        lineage: the run, its data and code, and in turn the lineage of the weights that its training began with.
+        files: all files except the manifest itself, by name.
+        lineage: the run, its data and code, and recursively the lineage of its initial weights.
     """
 
     files: Mapping[str, FileFacts]
@@ -42,13 +42,13 @@ class Manifest:
 
     @classmethod
     def of(cls, folder: Path, lineage: Mapping[str, Any]) -> "Manifest":
-        """The manifest of the files that a folder holds now."""
+        """The manifest of the current files of a folder."""
         paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
         return cls({path.name: FileFacts(sha256_of(path), path.stat().st_size) for path in paths}, lineage)
 
     @classmethod
     def parse(cls, content: bytes, origin: str) -> "Manifest":
-        """The manifest in the content of a promoted.json. Raises DataError: it is of a newer version, or damaged."""
+        """Parses a promoted.json. Raises DataError: it is of a newer version, or damaged."""
         try:
             value = parse_json_text(content.decode())
             if value["format"] > FORMAT:
@@ -69,7 +69,7 @@ class Manifest:
             found, problems = None, [f"{type(error).__name__}: {reason(error)}."]
         if found is None or problems:
             raise DataError(f"{origin} is damaged: {' '.join(problems)} Promote or pull the model again.")
-        if found.to_bytes() != content:  # its address would be another one
+        if found.to_bytes() != content:  # its address would differ
             raise DataError(f"{origin} is not in the form in which it was written. Promote or pull the model again.")
         return found  # type: ignore[no-any-return]
 
@@ -96,5 +96,5 @@ def is_digest(text: object) -> bool:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a name can only be that of a file in its folder, and not of the manifest."""
+    """Whether a name is a plain file name, other than the manifest's."""
     return name == Path(name).name and not name.startswith(".") and "\0" not in name and name not in ("", MANIFEST)

@@ -1,6 +1,6 @@
-"""ObjectStore: promoted models under an s3:// address, in the same layout as in the folder of a ModelStore.
+"""ObjectStore: promoted models at an s3:// address, in the same layout as in a ModelStore.
 
-Version numbers are a store's own: a bundle is the same everywhere, and may be version 3 here and version 1 there.
+Each store has its own version numbers: the same bundle may be version 3 here and version 1 there.
 """
 
 import json
@@ -20,16 +20,16 @@ from text_recognizer.promoted.store import CURRENT, ModelStore, Version, check_n
 from text_recognizer.wording import received
 
 MOST_RECORD_BYTES = 1 << 16
-MOST_TRIES = 10  # of a number that others take at the same moment
+MOST_TRIES = 10  # to take a version number while other processes take numbers too
 _NOT_THERE = ("NoSuchKey", "404")
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "412", "409")
 
 
 class Place:
-    """Objects below an address of any S3 store (AWS_ENDPOINT_URL). Raises SpecError: it is no such address.
+    """Objects below an address of any S3 store (AWS_ENDPOINT_URL). Raises SpecError: it is not such an address.
 
     Args:
-        use: what such an address is for, for the message.
+        use: purpose of the address, for the message.
     """
 
     def __init__(self, address: str, use: str) -> None:
@@ -56,12 +56,12 @@ class Place:
 
     @contextmanager
     def told(self, what: str) -> Iterator[None]:
-        """Tells what fails, and what to check, in a sentence."""
+        """Converts errors to a message with what failed and what to check."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
-        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: of an endpoint that is no address
+        except (BotoCoreError, ClientError, ValueError) as error:  # ValueError: an invalid endpoint address
             raise DataError(
                 f"cannot {what}: {reason(error)}. Check the address, your keys (AWS_ACCESS_KEY_ID, "
                 f"AWS_SECRET_ACCESS_KEY), and AWS_ENDPOINT_URL if the store is not Amazon's."
@@ -69,13 +69,13 @@ class Place:
 
 
 class ObjectStore(Place):
-    """Promoted models at an address. Raises SpecError: it is no such address."""
+    """Promoted models at an address. Raises SpecError: it is not such an address."""
 
     def __init__(self, address: str) -> None:
         super().__init__(address, "models are pushed to and pulled from")
 
     def push(self, store: ModelStore, version: Version) -> int:
-        """Copies a version's bundle there and points its name to it; its number. Raises DataError: the store fails."""
+        """Uploads a version's bundle as the name's current one; returns its number. Raises DataError: it failed."""
         manifest = store.manifest(version)
         with self.told(f"push {version} to {self.address}"):
             place = f"bundles/{version.digest}"
@@ -88,11 +88,11 @@ class ObjectStore(Place):
         return number
 
     def pull(self, store: ModelStore, name: str, number: int | None, check: Callable[[Path], object]) -> Version:
-        """Copies a version from there; it becomes the current one here. Every file is compared with its hash.
+        """Downloads a version, which becomes the current one here. Every file's hash is verified.
 
         Args:
-            number: of the version there; None for the current one.
-            check: raises what is wrong with the bundle in a folder.
+            number: number of the version there; None for the current one.
+            check: raises an error if the bundle in a folder is invalid.
         Raises:
             DataError: there is no such model, it is damaged, or the store cannot be reached.
         """
@@ -112,7 +112,7 @@ class ObjectStore(Place):
             return store.keep(name, manifest)
 
     def _number(self, version: Version) -> int:
-        """The number that a version has there; a new one where its bundle is new there."""
+        """The number of a version there; a new one if its bundle is new there."""
         for _ in range(MOST_TRIES):
             known = self._versions(version.name)
             number = next((number for number, digest in known.items() if digest == version.digest), None)
@@ -149,7 +149,7 @@ class ObjectStore(Place):
         return content
 
     def _read(self, key: str, most_bytes: int) -> bytes | None:
-        """An object; None where there is none."""
+        """The content of an object; None if there is none."""
         from botocore.exceptions import ClientError
 
         try:
@@ -163,7 +163,7 @@ class ObjectStore(Place):
         return content
 
     def _fetch(self, key: str, path: Path, facts: FileFacts) -> None:
-        """One file of a bundle, resumed where the connection breaks off; nothing is written beyond its size."""
+        """Downloads one file of a bundle, resuming broken connections; never writes more than its size."""
         try:
             Download(path, facts.sha256, "its manifest", facts.size_bytes).run(f"s3://{self.bucket}/{self.prefix}{key}")
         except DownloadError as error:
@@ -171,7 +171,7 @@ class ObjectStore(Place):
             raise DataError(f"{problem}. Pull again; if it repeats, push the model again.") from None
 
     def _write(self, key: str, text: str, **conditions: str) -> bool:
-        """Writes an object; whether the conditions allowed it."""
+        """Writes an object; returns whether the conditions allowed it."""
         from botocore.exceptions import ClientError
 
         try:

@@ -1,9 +1,9 @@
-"""ModelStore: promoted bundles by name. A bundle never changes; which one a name stands for does.
+"""ModelStore: promoted bundles by name. A bundle never changes, but a name can point to another one.
 
 names/NAME/1.json 2.json …   the versions of a name, in order: the bundle of each, and when it was promoted
-names/NAME/current           the number of the version that the name stands for
-bundles/SHA256/              a bundle as its run wrote it, under the hash of its promoted.json:
-    promoted.json            hashes and sizes of its other files, and where it comes from
+names/NAME/current           the number of the name's current version
+bundles/SHA256/              a bundle as written by its run, under the hash of its promoted.json:
+    promoted.json            hashes and sizes of its other files, and its origin
 """
 
 import json
@@ -53,7 +53,7 @@ class Version:
 
 
 class ModelStore:
-    """The promoted bundles of a folder; by default of the one that the settings name."""
+    """The promoted bundles of a folder; by default of the one in the settings."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or models_folder()
@@ -64,20 +64,20 @@ class ModelStore:
         return sorted(path.parent.name for path in self._names.glob(f"*/{CURRENT}"))
 
     def state(self) -> tuple[tuple[str, int, int], ...]:
-        """Another value whenever a name came, went, stands for another version, or a file of its bundle has changed."""
+        """A value that changes when a name is added, removed or repointed, or a file of its bundle has changed."""
         found = []
         for name in self.names():
             paths = [self._names / name / CURRENT]
-            with suppress(OSError, TextRecognizerError):  # a damaged record: there is no bundle to look at
+            with suppress(OSError, TextRecognizerError):  # a damaged record: there is no bundle to check
                 paths += sorted(self.current(name).folder.iterdir())
             for path in paths:
-                with suppress(OSError):  # removed between the two looks, or out of reach for a moment
+                with suppress(OSError):  # removed meanwhile, or briefly unavailable
                     state = path.stat()
                     found.append((str(path), state.st_ino, state.st_mtime_ns))
         return tuple(found)
 
     def versions(self, name: str) -> list[Version]:
-        """All versions of a name, the oldest first; none of an unknown one. Raises DataError: one is damaged."""
+        """All versions of a name, oldest first; none for an unknown name. Raises DataError: one is damaged."""
         paths = (self._names / name).glob("*.json") if _NAME.fullmatch(name) else ()
         numbers = [number for path in paths if (number := version_number(path.stem)) is not None]
         return [self._version(name, number) for number in sorted(numbers)]
@@ -99,9 +99,9 @@ class ModelStore:
         return self._version(name, number)
 
     def find(self, address: str) -> Version | None:
-        """The version of NAME or NAME@NUMBER; None for no such model. Raises DataError: no such version, or no bundle.
+        """The version of NAME or NAME@NUMBER; None if there is no such model. Raises DataError: no version or bundle.
 
-        Its bundle is the one that was promoted: whether its files are, too, is for `Bundle.load` to check.
+        Its bundle is the promoted one; `Bundle.load` checks whether its files are unchanged.
         """
         name, at, text = address.partition("@")
         number = version_number(text)
@@ -114,7 +114,7 @@ class ModelStore:
         return version
 
     def manifest(self, version: Version) -> Manifest:
-        """What a version's bundle holds and where it is from. Raises DataError: it is missing, or another's."""
+        """The content and origin of a version's bundle. Raises DataError: it is missing, or of another bundle."""
         path = version.folder / MANIFEST
         again = f"Promote or pull it again, or go back: text-recognizer models rollback {version.name}"
         try:
@@ -133,16 +133,16 @@ class ModelStore:
     def add(self, name: str, folder: Path, lineage: Mapping[str, Any]) -> Version:
         """Promotes a copy of the bundle in a folder as the current version of a name.
 
-        What is promoted already under that name keeps its number.
+        A bundle that is already promoted under that name keeps its number.
 
         Raises:
-            SpecError: it is no name for a model.
+            SpecError: the name is invalid.
             DataError: the store cannot be written.
         """
         check_name(name)
         with self.changing(), self.new_folder() as temporary:
             for path in folder.iterdir():
-                if path.is_file() and is_plain_name(path.name):  # not what file managers leave behind
+                if path.is_file() and is_plain_name(path.name):  # without files of file managers
                     shutil.copyfile(path, temporary / path.name)
             manifest = Manifest.parse(Manifest.of(temporary, lineage).to_bytes(), str(folder))
             self.put(temporary, manifest)
@@ -156,7 +156,7 @@ class ModelStore:
 
     @contextmanager
     def new_folder(self) -> Iterator[Path]:
-        """An empty folder for the files of a bundle, beside the bundles; removed, unless it was put there."""
+        """An empty temporary folder for the files of a bundle, beside the bundles; removed unless moved."""
         temporary = self._bundles / ".new"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -166,7 +166,7 @@ class ModelStore:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def has(self, manifest: Manifest) -> bool:
-        """Whether a bundle is at its address already, with every byte of it."""
+        """Whether a bundle is complete and unchanged at its address."""
         place = self._bundles / manifest.digest
         try:
             return Manifest.of(place, manifest.lineage).digest == sha256_of(place / MANIFEST) == manifest.digest
@@ -174,7 +174,7 @@ class ModelStore:
             return False
 
     def put(self, temporary: Path, manifest: Manifest) -> None:
-        """Gives a folder with the files of a bundle its address; a damaged bundle there is mended."""
+        """Moves a folder with the files of a bundle to its address; a damaged bundle there is replaced."""
         if self.has(manifest):
             return
         (temporary / MANIFEST).write_bytes(manifest.to_bytes())
@@ -183,7 +183,7 @@ class ModelStore:
         replace_folder(temporary, self._bundles / manifest.digest)
 
     def keep(self, name: str, manifest: Manifest) -> Version:
-        """A bundle that is at its address becomes a version of a name, unless it is one, and its current one."""
+        """Makes a bundle at its address the current version of a name, adding a version if necessary."""
         (self._names / name).mkdir(parents=True, exist_ok=True)
         known = self.versions(name)
         version = next((one for one in known if one.digest == manifest.digest), None)
@@ -196,7 +196,7 @@ class ModelStore:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Held while names or bundles are written, by one process. Raises DataError: the folder cannot be written."""
+        """Lock held while names or bundles are written. Raises DataError: the folder cannot be written."""
         import filelock
 
         advice = "Set TEXT_RECOGNIZER_MODELS to a folder that can be written."
@@ -224,12 +224,12 @@ class ModelStore:
 
 
 def version_number(text: str) -> int | None:
-    """The number of a version that a person wrote; None for what cannot be one."""
+    """A version number given by a user; None if it is invalid."""
     return int(text) if re.fullmatch(r"[1-9]\d{0,8}", text, re.ASCII) else None
 
 
 def check_name(name: str) -> None:
-    """Whether a model can have a name. Raises SpecError: it cannot."""
+    """Checks the name of a model. Raises SpecError: it is invalid."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise SpecError(
             f"a model's name must have at most 128 letters, digits, '_', '-', '+' and '.', and begin with a letter or "

@@ -139,7 +139,7 @@ class AltoFiles:
         return ArchivePage(name, text, image, writer, self._split(file), problem)
 
     def image_of(self, file: Path, page: PageText) -> Path:
-        """Where the image of a page is, or should be."""
+        """The path of the image of a page, which may not exist."""
         folders = [file.parent]
         if file.parent.name in _OF_TRANSKRIBUS:
             folders.append(file.parent.parent)
