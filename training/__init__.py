@@ -1,1 +1,1 @@
-"""How experiments are run: runs, devices, executors, tracking, sweeps."""
+"""Running experiments: runs, devices, executors, tracking, sweeps."""

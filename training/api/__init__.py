@@ -1,1 +1,1 @@
-"""The Python API, with the names of the command line: what `import text_recognizer as tr` has."""
+"""The Python API of `import text_recognizer as tr`, with the names of the command line."""

@@ -1,7 +1,7 @@
-"""run_experiment and run_sweep from Python: keyword arguments become the command line's, in a separate process.
+"""run_experiment and run_sweep from Python: runs the command in a separate process, with keyword arguments as flags.
 
-A separate process, because TensorFlow keeps its GPU memory until its process ends, and a run must end the same way
-however it was started. What is printed appears as it is printed, in a terminal and in a notebook.
+A separate process, because TensorFlow keeps its GPU memory until its process exits, and a run must end the same way
+however it was started. Output appears live, in a terminal and in a notebook.
 """
 
 import argparse
@@ -38,15 +38,15 @@ from training.sweeps.plan import SweepPlan
 from training.terminal.command_line import ENDS_WITH_INPUT, EXIT_UNEXPECTED
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
-# Keyword arguments that Python has a better way for.
-_NOT_FROM_PYTHON = {  # with what to do instead
+# Flags with a better alternative in Python.
+_NOT_FROM_PYTHON = {  # and the alternatives
     "schema": "It only prints: use the command line.",
     "dry_run": "It only prints: use the command line.",
     "version": "It is tr.__version__.",
     "nowandb": 'Give wandb="disabled".',
     "overrides": "Give its values as arguments.",
 }
-_LAST_LINES = 200  # of what a command prints, where its last error is looked for
+_LAST_LINES = 200  # of a command's output, in which its last error is searched
 
 
 @typed
@@ -56,11 +56,11 @@ def run_experiment(spec: Spec | None = None, *, show: bool = True, **arguments: 
     Args:
         spec: a spec, a mapping, inline JSON or a file; by default the default experiment.
         show: print what the run prints.
-        arguments: those of the command line (`gpu=1`, `wandb="online"`, `save=True`), and overrides of the spec
-            (`network="mlp"`, `train_args={"epochs": 3}`, `**{"train_args.epochs": 3}`). A class that can be imported
-            stands for its path.
+        arguments: flags of the command line (`gpu=1`, `wandb="online"`, `save=True`), and overrides of the spec
+            (`network="mlp"`, `train_args={"epochs": 3}`, `**{"train_args.epochs": 3}`). An importable class stands for
+            its path.
     Returns:
-        the run: finished, or stopped where it was asked to stop.
+        the run: finished, or stopped on request.
     Raises:
         SpecError: what is wrong with the spec or an argument, all at once, before anything is trained.
         TextRecognizerError: the run failed.
@@ -93,14 +93,14 @@ def resume(run: Run, *, show: bool = True, **arguments: Any) -> Run:
 
 
 class SweepResult(Table):
-    """A sweep, by its folder or name. Its folder holds everything. Raises RunError: there is none."""
+    """A sweep, by its folder or name. Its folder contains everything. Raises RunError: there is none."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = find_sweep(str(folder)).path
 
     @property
     def trials(self) -> list[dict[str, str]]:
-        """The rows of leaderboard.csv, best first: trial, state, the metric, what was swept, run. Empty at first."""
+        """The rows of leaderboard.csv, best first: trial, state, metric, swept parameters, run. Empty at first."""
         if not (self.folder / "leaderboard.csv").exists():
             return []
         with open(self.folder / "leaderboard.csv", encoding="utf-8", newline="") as file:
@@ -108,7 +108,7 @@ class SweepResult(Table):
 
     @property
     def best_spec(self) -> ExperimentSpec:
-        """The spec of the best trial, which `run_experiment` takes. Raises RunError: no trial has a value."""
+        """The spec of the best trial, for `run_experiment`. Raises RunError: no trial has a value."""
         path = self.folder / "best_spec.json"
         if not path.exists():
             raise RunError(f"no trial of the sweep {self.folder} has a value yet.")
@@ -135,10 +135,10 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
     """Runs a W&B sweep on this machine; returns when it has ended. The same call resumes an interrupted one.
 
     Args:
-        sweep: a file, YAML or JSON as `run_sweep` takes it; or the content of one, such as {"experiments": [spec, …]},
-            which needs `name`.
+        sweep: a file, YAML or JSON as for `run_sweep`; or the content of one, such as {"experiments": [spec, …]}, which
+            needs `name`.
         show: print what the sweep prints.
-        arguments: those of the command line: `jobs=2`, `run_cap=20`, `set=["train_args.epochs=3"]`, `base={…}`.
+        arguments: flags of the command line: `jobs=2`, `run_cap=20`, `set=["train_args.epochs=3"]`, `base={…}`.
     Raises:
         SpecError: what is wrong with the sweep or an argument, before anything is trained.
         RunError: the sweep failed.
@@ -159,7 +159,7 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
 
 
 def written(sweep: Mapping[str, Any], name: str | None) -> Path:
-    """A sweep's content as a file beside the runs, so that the command line can resume it too."""
+    """Writes a sweep's content to a file beside the runs, so that the command line can resume it too."""
     import yaml
 
     name = name or sweep.get("name")
@@ -181,7 +181,7 @@ def _text_of_spec(spec: Spec | None) -> str | None:
 
 
 def _ended(folder: Path, ended: tuple[int, str]) -> Run:
-    """The run that a command leaves behind. Raises TextRecognizerError: it failed."""
+    """The run of a command that has ended. Raises TextRecognizerError: it failed."""
     code, errors = ended
     if code == 0:
         return Run(folder)
@@ -190,16 +190,16 @@ def _ended(folder: Path, ended: tuple[int, str]) -> Run:
     if (folder / "status.json").exists():
         run = Run(folder)
         if run.state in ("failed", "died"):
-            where = reason if code == EXIT_UNEXPECTED else ""  # it names the line of the user's code
+            where = reason if code == EXIT_UNEXPECTED else ""  # it names the line in the user's code
             reason = ". ".join(filter(None, (run._in_words(), where)))
         raise kind(f"the run {folder} ended with exit code {code}: {reason or run._in_words()}")
-    if code == EXIT_UNEXPECTED:  # the traceback is nowhere else
+    if code == EXIT_UNEXPECTED:  # the traceback is shown nowhere else
         reason = f"\n{errors.strip()}"
     raise kind(f"no run was started (exit code {code}). {reason}".rstrip())
 
 
 def _last_error(errors: str) -> str:
-    """The last message of a command, with all of its lines; without one, the last line."""
+    """The last error message of a command, with all of its lines; without one, the last line."""
     lines = [line for line in errors.strip().splitlines() if line.strip()]
     begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
     return "\n".join(lines[begins[-1] if begins else -1 :])
@@ -208,16 +208,16 @@ def _last_error(errors: str) -> str:
 def _flags_of(
     parser: argparse.ArgumentParser, given: Mapping[str, Any], keys: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """Keyword arguments as the flags of the same names. Raises SpecError: there is no such flag.
+    """Converts keyword arguments to flags of the same names. Raises SpecError: there is no such flag.
 
     Args:
-        given: None and False leave a flag out, True gives it, a list gives it several times; what is no text is JSON.
-        keys: of a spec by name, which are arguments too.
+        given: None and False omit a flag, True sets it, a list repeats it; other values are passed as JSON.
+        keys: keys of a spec by name, which are arguments too.
     """
     actions: dict[str, argparse.Action] = {}
     for action in parser._actions:
         if action.option_strings:
-            actions.setdefault(action.dest, action)  # --nowandb is another way to say --wandb disabled
+            actions.setdefault(action.dest, action)  # --nowandb is an alias of --wandb disabled
     flags: list[str] = []
     for name, value in given.items():
         if name in _NOT_FROM_PYTHON:
@@ -238,18 +238,18 @@ def _flags_of(
 
 
 def _text_of(value: Any) -> str:
-    """A value as the command line takes it: texts and paths as they are, everything else as JSON."""
+    """A value for the command line: texts and paths unchanged, everything else as JSON."""
     return str(value) if isinstance(value, (str, os.PathLike)) else plain_json(value)
 
 
 def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int, str]:
-    """Runs `python -m MODULE ARGUMENTS` to its end; its exit code, and what it last printed to standard error.
+    """Runs `python -m MODULE ARGUMENTS` to its end; returns its exit code and the end of its standard error.
 
-    An interrupt is passed on, so that the command can write a checkpoint; a second one kills it. Where this process
-    ends first, however it ends, the command is told to stop.
+    An interrupt is forwarded, so that the command can write a checkpoint; a second one kills it. If this process ends
+    first, for any reason, the command is told to stop.
 
     Args:
-        show: print what the command prints.
+        show: print the command's output.
     """
     lifeline, held = os.pipe()
     with open(held, "wb"):
@@ -262,7 +262,7 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
                 text=True,
                 errors="replace",
                 bufsize=1,
-                start_new_session=True,  # Ctrl-C reaches it once: by us
+                start_new_session=True,  # it gets Ctrl-C only once: from us
                 env={**os.environ, ENDS_WITH_INPUT: "1"},
             )
         try:
@@ -281,7 +281,7 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
 def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
     if show and process.stdout is not None:
         last = deque[str](maxlen=_LAST_LINES)
-        for line in process.stdout:  # left open by an interrupt: the command has more to say
+        for line in process.stdout:  # after an interrupt: the command may print more
             sys.stdout.write(line)
             last.append(line)
         process.stdout.close()
@@ -291,7 +291,7 @@ def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
 
 
 def _is_the_terminal(stream: Any) -> bool:
-    """Whether what a child prints appears where `stream` is printed: not in a notebook, nor while output is caught."""
+    """Whether a child's output appears where `stream` does: not in a notebook, nor while output is captured."""
     try:
         return stream.fileno() in (1, 2) and os.isatty(stream.fileno())
     except (OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""Values of Python as a spec has them: paths as texts, numbers of numpy as Python's, classes as their paths."""
+"""Converts Python values to JSON values: paths to text, NumPy numbers to Python's, classes to their paths."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from text_recognizer.wording import received
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold of a value. Raises SpecError: a class that another process cannot import."""
+    """The JSON value of a Python value. Raises SpecError: a class that another process cannot import."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -20,11 +20,11 @@ def plain(value: Any) -> Any:
         return os.fspath(value)
     if isinstance(value, type):
         return _importable(value)
-    return value.tolist() if hasattr(value, "tolist") else value  # an array or a number of numpy
+    return value.tolist() if hasattr(value, "tolist") else value  # a NumPy array or number
 
 
 def plain_json(value: Any, indent: int | None = None) -> str:
-    """The value as JSON. Raises SpecError: something in it is no JSON value."""
+    """The value as JSON. Raises SpecError: it contains something that is not a JSON value."""
     return json.dumps(plain(value), indent=indent, default=_refused)
 
 

@@ -1,4 +1,4 @@
-"""Runs, as Python shows them: run folders with their figures as arrays, and tables of many."""
+"""Runs in Python: run folders with metrics as arrays, and tables of runs."""
 
 import contextlib
 import json
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def log(self) -> str:
-        """Everything that the run has printed."""
+        """The output of the run."""
         try:
             return (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -101,7 +101,7 @@ class Run:
         return load_predictor(self)
 
     def resume(self, **arguments: Any) -> "Run":
-        """Resumes from the last checkpoint; arguments as of `run_experiment`. Raises RunError: it failed."""
+        """Resumes from the last checkpoint; arguments: see `run_experiment`. Raises RunError: it failed."""
         from training.api.experiments import resume
 
         return resume(self, **arguments)
@@ -117,7 +117,7 @@ class Run:
         from evaluation.pages import render
 
         summary, spec = {}, ""
-        with contextlib.suppress(TextRecognizerError):  # the words say what is wrong
+        with contextlib.suppress(TextRecognizerError):  # the state says what is wrong
             spec = json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False)
             summary = self.summary
         return render("api_run.html", run=self, words=self._in_words(), summary=summary, spec=spec)
@@ -165,10 +165,10 @@ class Runs(Table, Sequence[Run]):
         return len(self._rows)
 
     def __getitem__(self, place: Any) -> Any:
-        """A run, or of a slice, fewer runs."""
+        """A run, or for a slice, a selection of runs."""
         if isinstance(place, slice):
             return Runs(self._rows[place], self.columns)
-        return Run(RunFolder(self._rows[place].folder))  # also one that is damaged, or gone by now
+        return Run(RunFolder(self._rows[place].folder))  # may be damaged or deleted
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -201,14 +201,14 @@ def runs(
     limit: int | None = None,
     columns: str | Sequence[str] | None = None,
 ) -> Runs:
-    """All runs, the newest first. Raises SpecError: an unreadable filter, a column that no run has, no state.
+    """All runs, newest first. Raises SpecError: an invalid filter or state, a column that no run has.
 
     Args:
-        filters: conditions that all must hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".
-        state, group: only runs in this state, of this experiment group.
+        filters: conditions that must all hold: "network=mlp", "test_accuracy>=0.9", "dataset~Emnist".
+        state, group: only runs in this state, or in this experiment group.
         sort: a metric or a key of the spec; "-COLUMN" for descending.
-        limit: at most this many.
-        columns: of the printed table, also as "id,test_accuracy".
+        limit: maximum number of runs.
+        columns: columns of the printed table, also as "id,test_accuracy".
     Example:
         >>> tr.runs("network=lenet", sort="-test_accuracy", limit=5)
     """
@@ -219,14 +219,13 @@ def runs(
 
 @typed
 def load_predictor(source: Run | Bundle | str | Path, *, trust_code: bool = False) -> "Predictor":
-    """A predictor with a trained model, for images of one character or of one line.
+    """A predictor with a trained model, for images of one character or one line.
 
-    `text_recognizer.predictors.ParagraphTextRecognizer(reader=PREDICTOR)` reads pages with a reader of lines.
+    `text_recognizer.predictors.ParagraphTextRecognizer(reader=PREDICTOR)` reads pages with a line reader.
 
     Args:
         source: a run (`tr.Run`, an id, the start of one, "last"), a run or bundle folder, or a model's name.
-        trust_code: run the code that a bundle or run from elsewhere names, as --trust-code does; for the rest of this
-            process.
+        trust_code: run code named by a bundle or run from elsewhere, like --trust-code; for the rest of this process.
     Raises:
         RunError, DataError: there is no such run or bundle, or it is damaged.
         SpecError: it names code from elsewhere.

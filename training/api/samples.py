@@ -1,4 +1,4 @@
-"""draw_samples from Python: of a dataset by name, or of a run with what it read."""
+"""draw_samples from Python: of a dataset by name, or of a run with its readings."""
 
 import argparse
 from collections.abc import Mapping
@@ -35,11 +35,11 @@ def draw_samples(
     """An image of samples with their labels, which a notebook displays; `save` writes it to a file.
 
     Args:
-        source: a dataset, or its class or the name of it with `dataset_args` as in a spec; or a finished run: then
-            samples of the test split with what was read in them.
+        source: a dataset, or its class or name with `dataset_args` as in a spec; or a finished run: then samples of the
+            test split with their readings.
         split, count, seed, font: see `text_recognizer.datasets.samples.draw_samples`.
     Raises:
-        SpecError, DataError, RunError: what is wrong with the arguments, the data or the run.
+        SpecError, DataError, RunError: a problem with the arguments, the data or the run.
 
     Example:
         >>> tr.draw_samples("DigitsDataset", count=4).save("digits.png")
@@ -59,7 +59,7 @@ def draw_samples(
 
 
 def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
-    """A dataset with its arguments. Raises SpecError: there is no such dataset, or what is wrong with its arguments."""
+    """A dataset with its arguments. Raises SpecError: there is no such dataset, or the arguments are invalid."""
     problems: list[str] = []
     dataset, _ = make_part("dataset", name, dataset_args, problems)
     if problems:
@@ -69,7 +69,7 @@ def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
 
 
 def picture_file(text: str) -> Path:
-    """The path of an image, from a command line. Raises ArgumentTypeError: none can be written under this name."""
+    """A command-line argument as the path of an image. Raises ArgumentTypeError: the name is not one of an image."""
     from PIL import Image
 
     path = Path(text)
@@ -81,7 +81,7 @@ def picture_file(text: str) -> Path:
 
 
 def save_picture(picture: "Image.Image", path: Path) -> None:
-    """Raises DataError: it cannot be written, or not in the format that the name asks for."""
+    """Writes an image. Raises DataError: it cannot be written, or not in this format."""
     try:
         picture.save(path)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Arguments of the Python API, checked against their annotations before anything is done with them."""
+"""Checks arguments of the Python API against their annotations."""
 
 import functools
 import inspect
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 def typed(function: Callable[P, R]) -> Callable[P, R]:
-    """The function; it raises a SpecError where an argument is unknown, or of another type than its annotation says."""
+    """Decorates a function to raise a SpecError if an argument is unknown or of the wrong type."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)

@@ -1,1 +1,1 @@
-"""An attempt: one process takes a run as far as it can."""
+"""An attempt: one process that executes a run as far as it can."""

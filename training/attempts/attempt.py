@@ -1,4 +1,4 @@
-"""attempt: one process takes a run folder as far as it can, from its start or from its last checkpoint."""
+"""attempt: executes a run in this process, from its start or from its last checkpoint."""
 
 import contextlib
 import os
@@ -39,16 +39,16 @@ def attempt(
     """Trains, evaluates and finishes a run, or resumes it. Raises RunError: it is held, or its data has changed.
 
     Args:
-        trackers: what mirrors the run; see training.tracking.choice.
-        lease: devices that are this process's as long as the attempt lasts. TensorFlow must not be in use yet.
-        experiment: the run's spec put together, where that is known already.
-        save: promote the model under its usual name.
-        stop_request_stands: a stop request that is there already is meant for this attempt, not for an earlier one.
+        trackers: trackers of the run; see training.tracking.choice.
+        lease: devices of this process for the duration of the attempt. TensorFlow must not be in use yet.
+        experiment: the assembled spec of the run, if already available.
+        save: promote the model under its default name.
+        stop_request_stands: an existing stop request is meant for this attempt, not for an earlier one.
         is_extension: the experiment is the run's with a greater length.
-        peers: that share the training; this process is their chief.
-        launch: further facts for launch.json, for example the sweep and trial this run belongs to.
+        peers: processes that share the training; this one is their chief.
+        launch: further facts for launch.json, for example the sweep and trial of the run.
     Returns:
-        the exit code of the run: 0 also when it was asked to stop.
+        the exit code of the run: 0 also if it was stopped on request.
     """
     run.hold()
     try:
@@ -73,19 +73,19 @@ def attempt(
             environ = {_THREADS: str(threads)} if is_count(threads) else {}
             peers.tell(run={"folder": str(run.folder.absolute()), "environ": environ})
     except BaseException as error:
-        with contextlib.suppress(RunError):  # the folder may be what cannot be written
-            if not is_extension or run.status().state != "finished":  # a refused extension leaves it as it was
+        with contextlib.suppress(RunError):  # the folder may be unwritable
+            if not is_extension or run.status().state != "finished":  # a refused extension leaves it unchanged
                 run.set_state("failed", f"{type(error).__name__}: {error}", cause_of(error))
         run.release()
         raise
-    # The heavy part: whatever can be refused has been by now.
+    # The heavy part: all checks are done.
     from training.attempts.train_and_evaluate import train_and_evaluate
 
     return train_and_evaluate(experiment, run, trackers, save, peers)
 
 
 def _record_environment(run: Run, experiment: Experiment, devices: list[str]) -> None:
-    """environment.json of the first attempt; a later one must find the same data, and keeps to as many threads."""
+    """Records environment.json in the first attempt; later ones need the same data, and use as many threads."""
     fingerprint = experiment.dataset.fingerprint
     if not run.has("environment.json"):
         recorded = environment(experiment.spec, fingerprint, devices)
@@ -106,14 +106,14 @@ def _record_environment(run: Run, experiment: Experiment, devices: list[str]) ->
             f"{fingerprint}, the run recorded {recorded['dataset_fingerprint']}. Start a new run."
         )
     if is_count(recorded.get("threads")):
-        os.environ[_THREADS] = str(recorded["threads"])  # sums divided otherwise differ in their last bits
+        os.environ[_THREADS] = str(recorded["threads"])  # with another division, sums differ in their last bits
     if code_version(experiment.spec) != recorded.get("code"):
         say("the code has changed since this run started; its numbers may differ from those of an uninterrupted run")
 
 
 def _record_launch(run: Run, trackers: Sequence[str], devices: list[str], launch: dict[str, Any]) -> None:
     attempts = run.attempts() if run.has("launch.json") else []
-    if attempts:  # status.json will tell of this attempt
+    if attempts:  # status.json will describe this attempt
         before = run.status()
         attempts[-1]["ended"] = {
             "state": "died" if before.state == "running" else before.state,

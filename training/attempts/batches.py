@@ -1,4 +1,4 @@
-"""The order of training batches: a function of (seed, step), never of how often a process was restarted."""
+"""The order of training batches: a function of (seed, step), independent of restarts."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ Batch = dict[str, NDArray[Any]]
 
 
 class BatchOrder:
-    """Which samples make up batch number n. Every pass over the data has an order of its own.
+    """Determines the samples of each batch. Every pass over the data has its own order.
 
     Args:
-        samples: of the training split.
+        samples: number of samples in the training split.
         batch_size: the last batch of a pass may be smaller.
-        members: (m,) positions of those samples that are trained on; all by default.
+        members: (m,) positions of the samples to train on; all by default.
     """
 
     def __init__(
@@ -45,24 +45,24 @@ class BatchOrder:
         return self._order[self._starts[batch] : self._starts[batch + 1]]
 
     def alike(self, step: int) -> int:
-        """How many steps from here on have batches of one shape and belong to one pass."""
+        """Number of steps from here on whose batches have one shape and belong to one pass."""
         place = step % self.batches_per_pass
         full_batches = self.samples // self.batch_size
         return full_batches - place if place < full_batches else 1
 
     def _arrange(self, random: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """The samples of a pass in order, and where each batch begins and ends."""
+        """The samples of a pass in order, and the start and end of each batch."""
         starts = np.arange(self.batches_per_pass + 1) * self.batch_size
         return random.permutation(self.members), np.minimum(starts, self.samples)
 
 
 class BucketedOrder(BatchOrder):
-    """Batches of lines of like widths, so that little of them is padding; all about equally large.
+    """Batches of lines of similar widths, to reduce padding; all with about the same number of lines.
 
-    Widths are compared after a random stretch of up to WIDTH_SPREAD, so that a line has other neighbours in each pass.
+    Widths are randomly scaled by up to WIDTH_SPREAD before sorting, so that a line has other neighbours in each pass.
 
     Args:
-        widths: (n,) of all samples of the split.
+        widths: (n,) widths of all samples of the split.
     """
 
     WIDTH_SPREAD = 0.15
@@ -78,7 +78,7 @@ class BucketedOrder(BatchOrder):
         self._log_widths = np.log(np.maximum(widths[self.members], 1).astype(np.float64))
 
     def alike(self, step: int) -> int:  # noqa: ARG002 - batches differ in width
-        """Batches are as wide as their widest line: no two can be counted on to have one shape."""
+        """Batches are as wide as their widest line, so no two are guaranteed to have one shape."""
         return 1
 
     def _arrange(self, random: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -90,7 +90,7 @@ class BucketedOrder(BatchOrder):
 
 
 def order_of(split: Split, model: Model, trainable: NDArray[np.bool_], batch_size: int, seed: int) -> BatchOrder:
-    """The order of those samples of a split that can be learnt from."""
+    """The order of the trainable samples of a split."""
     members = None if trainable.all() else np.flatnonzero(trainable)
     if split.widths is not None and model.data_spec.input_shape[1] is None:
         return BucketedOrder(split.widths, batch_size, seed, members)

@@ -1,7 +1,7 @@
-"""Why an attempt failed: an error, or the last lines of a log, as a cause and as a sentence for the user.
+"""Why an attempt failed: classifies errors and the last lines of a log, and makes messages for the user.
 
-TensorFlow and the C++ libraries under it raise one type for many things, or abort; only their text tells them apart.
-This is the one place that reads it.
+TensorFlow and its C++ libraries raise one type for many problems, or abort; only the text distinguishes them. Only this
+module reads it.
 """
 
 import errno
@@ -14,7 +14,7 @@ from training.attempts.peers import PeerLostError
 from training.files.safe_files import cannot_write
 from training.runs.causes import Cause
 
-# For those who start runs: the same run can work elsewhere, or with less beside it.
+# For programs that start runs: the run may succeed elsewhere, or with fewer runs beside it.
 EXIT_OUT_OF_MEMORY = 12  # ENOMEM
 
 _MEMORY_TYPES = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}
@@ -31,20 +31,20 @@ _XLA_REASONS = ("No registered", "deterministic", "not supported", "unsupported"
 
 
 class OutOfMemoryError(RunError):
-    """A run needs more memory than it can get."""
+    """A run needs more memory than is available."""
 
     exit_code = EXIT_OUT_OF_MEMORY
 
 
 def cause_of(error: BaseException) -> Cause:
-    """The cause of a run that this error ended."""
+    """The cause for a run that ended with this error."""
     if isinstance(error, KeyboardInterrupt):
         return Cause.INTERRUPTED
     if isinstance(error, DivergedError):
         return Cause.DIVERGED
     if isinstance(error, PeerLostError):
         return Cause.PREEMPTED
-    # The cause too: one of our errors may have been raised from the system's.
+    # The cause too: one of our errors may be raised from a system error.
     numbers = {getattr(one, "errno", None) for one in (error, error.__cause__)}
     if numbers & {*NO_SPACE}:
         return Cause.FULL_DISK
@@ -69,18 +69,18 @@ def says_broken_device(text: str) -> bool:
 
 
 def says_out_of_memory(text: str) -> bool:
-    """Whether a library's text says that it got no memory."""
+    """Whether a library's text says that it ran out of memory."""
     return _NO_MEMORY.search(text) is not None
 
 
 def out_of_memory(error: BaseException) -> OutOfMemoryError | None:
-    """The error for the user, if this one came from too little memory."""
+    """The error for the user, if this one is due to insufficient memory."""
     if isinstance(error, OutOfMemoryError):
         return error
     kinds = {kind.__name__ for kind in type(error).__mro__}  # by name: TensorFlow may not be imported
     if not (kinds & _MEMORY_TYPES or says_out_of_memory(str(error))):
         return None
-    # TensorFlow appends the graph around the operation.
+    # TensorFlow appends the graph of the operation.
     what = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
     return OutOfMemoryError(
         f"out of memory: {type(error).__name__}{': ' + what if what else ''}. Lower train_args.batch_size or the "
@@ -96,10 +96,10 @@ def full_disk(error: BaseException, folder: Path) -> RunError | None:
 
 
 def refused_by_xla(error: BaseException) -> SpecError | None:
-    """The error for the user, if this one says that XLA cannot compile a training step."""
+    """The error for the user, if XLA cannot compile a training step."""
     if not _XLA.search(str(error)):
         return None
-    # The graph around the operation is before and after.
+    # The graph of the operation is before and after.
     lines = [line.strip() for line in str(error).splitlines()]
     reason = next((line for sign in _XLA_REASONS for line in lines if sign in line), "see the run's log.txt")[:300]
     way_out = "Leave train_args.jit_compile at false"

@@ -1,4 +1,4 @@
-"""Checkpoints: arrays and a JSON state in one file that is whole or not there."""
+"""Checkpoints: arrays and a JSON state in one file, written atomically."""
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -49,7 +49,7 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
 
 
 def write_checkpoint(path: Path, groups: Mapping[str, Arrays], state: Mapping[str, Any]) -> None:
-    """Replaces a checkpoint atomically and durably. Raises RunError: it cannot be written; the earlier one stays.
+    """Replaces a checkpoint atomically and durably. Raises RunError: it cannot be written; the previous one stays.
 
     Args:
         groups: named lists of arrays.
@@ -70,7 +70,7 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
     """The groups of arrays and the state. Raises RunError: it is missing or damaged.
 
     Args:
-        needed: keys that the state must have.
+        needed: required keys of the state.
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -86,7 +86,7 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
         for name, is_kind in _KINDS.items():
             if name in state and not is_kind(state[name]):
                 raise ValueError(f"its state has an impossible '{name}'. {received(state[name])}")
-    except Exception as error:  # NumPy and its readers of zip files let through whatever they meet
+    except Exception as error:  # NumPy and its zip readers raise errors of any kind
         raise RunError(
             f"the checkpoint {path} cannot be read: {reason(error, path)}. "
             f"To train the run again from its start, remove the folder {path.parent}."
@@ -95,7 +95,7 @@ def read_checkpoint(path: Path, needed: Collection[str] = ()) -> Checkpoint:
 
 
 def write_last(folder: Path, groups: Mapping[str, Arrays], state: Mapping[str, Any], best: Arrays | None) -> None:
-    """The state to go on from, after the weights of its best epoch; those of earlier ones go."""
+    """Writes the weights of the best epoch, removing older ones, then the state to resume from."""
     epoch = state["best"]["epoch"]
     path = _best(folder, epoch)
     if best is not None and not path.exists():
@@ -107,7 +107,7 @@ def write_last(folder: Path, groups: Mapping[str, Arrays], state: Mapping[str, A
 
 
 def read_last(folder: Path, needed: Collection[str], digests: Collection[str]) -> Checkpoint | None:
-    """What `write_last` wrote for a spec of one of these digests; None before it did."""
+    """Reads what `write_last` wrote for a spec with one of these digests; None if it has not yet."""
     path = folder / CHECKPOINT.name
     if not path.exists():
         return None
@@ -126,7 +126,7 @@ def _best(folder: Path, epoch: int) -> Path:
 
 
 def assign(variables: Sequence[Any], values: Arrays, path: Path) -> None:
-    """Sets variables of Keras to arrays of the checkpoint `path`. Raises RunError: they have other shapes."""
+    """Assigns arrays of the checkpoint `path` to Keras variables. Raises RunError: the shapes differ."""
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise RunError(f"the checkpoint {path} does not fit the network: its code has changed since. Start a new run.")
     for variable, value in zip(variables, values, strict=True):

@@ -1,4 +1,4 @@
-"""Cluster: the processes of one training by their addresses, from TF_CONFIG or from Slurm."""
+"""Cluster: the processes of one training and their addresses, from TF_CONFIG or from Slurm."""
 
 import json
 import os
@@ -12,21 +12,21 @@ from text_recognizer.wording import received
 
 _EXAMPLE = '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
 _USUAL_PORT = 12345
-_GROUP = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")  # of Slurm's nodes: up to a comma that is in no brackets
-# Below the ports that the kernel gives away; jobs that share a node get others.
+_GROUP = re.compile(r"(?:[^,\[\]]|\[[^\]]*\])+")  # of Slurm's nodes: up to a comma outside of brackets
+# Below the kernel's ephemeral ports; jobs that share a node get different ones.
 _FIRST_SLURM_PORT, _SLURM_PORTS, _PORTS_OF_A_JOB = 10_000, 20_000, 64
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The processes of one training as HOST:PORT each; the first of them, rank 0, is its chief."""
+    """The processes of one training as HOST:PORT each; the first, rank 0, is the chief."""
 
     addresses: tuple[str, ...]
     rank: int
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "Cluster":
-        """What TF_CONFIG says, else this process's Slurm step. Raises SpecError: neither is there, or it is wrong."""
+        """From TF_CONFIG, else from this process's Slurm step. Raises SpecError: neither exists, or it is invalid."""
         if environ.get("TF_CONFIG"):
             return _from_tf_config(environ["TF_CONFIG"])
         if "SLURM_PROCID" in environ:
@@ -38,7 +38,7 @@ class Cluster:
 
     @classmethod
     def of_hosts(cls, text: str) -> "Cluster":
-        """One process on each HOST[:PORT]; this is its own host's. Raises SpecError: no host, or not one of them."""
+        """One process on each HOST[:PORT], including this host. Raises SpecError: invalid, or without this host."""
         addresses = [one if _is_address(one) else f"{one}:{_USUAL_PORT}" for one in text.split(",")]
         if not all(map(_is_address, addresses)) or len({*addresses}) < len(addresses):
             raise SpecError(f"--hosts takes HOST,… or HOST:PORT,…, each once. {received(text)}")
@@ -86,7 +86,7 @@ def _from_tf_config(text: str) -> Cluster:
 def _is_here(host: str) -> bool:
     try:
         socket.create_server((host, 0)).close()
-    except OSError:  # another's address, or no name of a host
+    except OSError:  # an address of another host, or not a host name
         return False
     return True
 
@@ -97,7 +97,7 @@ def _is_address(address: str) -> bool:
 
 
 def _from_slurm(environ: Mapping[str, str]) -> Cluster:
-    """One process for each task of the job step."""
+    """One process per task of the job step."""
     try:
         rank, job = int(environ["SLURM_PROCID"]), int(environ["SLURM_JOB_ID"])
         nodes = [node for group in _GROUP.findall(environ["SLURM_STEP_NODELIST"]) for node in _expanded(group)]
@@ -110,13 +110,13 @@ def _from_slurm(environ: Mapping[str, str]) -> Cluster:
             f"which processes train together: {reason(error)}. Start the run by srun, or set TF_CONFIG."
         ) from None
     first_port = _FIRST_SLURM_PORT + job * _PORTS_OF_A_JOB % _SLURM_PORTS
-    # Each another port: several nodes may be one host.
+    # Different ports, as several nodes may be on one host.
     addresses = [f"{host}:{first_port + n % _PORTS_OF_A_JOB}" for n, host in enumerate(hosts)]
     return Cluster(tuple(addresses), rank)
 
 
 def _expanded(group: str) -> list[str]:
-    """The nodes of a group like rack[1-2]node[08-09,11]."""
+    """Expands a group of nodes like rack[1-2]node[08-09,11]."""
     prefix, bracket, rest = group.partition("[")
     if not bracket:
         return [group]

@@ -1,4 +1,4 @@
-"""What a person sees while a run trains: a progress bar on a terminal, one line an epoch everywhere."""
+"""Progress output of a run: a progress bar on a terminal, and one line per epoch everywhere."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,12 +9,12 @@ from training.terminal.log_file import LogFile
 
 
 class Display:
-    """Follows one training.
+    """Shows the progress of one training.
 
     Args:
-        epochs: in all.
-        reported: what an epoch reports, by its key; those that are `shown` are printed, everything is in metrics.jsonl.
-        log: of the run; its terminal, if there is one, shows the bar.
+        epochs: total number of epochs.
+        reported: metrics of an epoch by key; those that are `shown` are printed, all are in metrics.jsonl.
+        log: log of the run; its terminal, if any, shows the bar.
     """
 
     REFRESH_S = 0.25
@@ -37,7 +37,7 @@ class Display:
             self._bar.stop()
 
     def steps_done(self, epoch: int, share: float, loss: Callable[[], float]) -> None:
-        """Moves the bar on, to a share of the whole training in this epoch, from 1."""
+        """Moves the bar to a share of the whole training, in this epoch, counted from 1."""
         if self._bar is None or time.monotonic() < self._next_refresh:
             return
         self._next_refresh = time.monotonic() + self.REFRESH_S
@@ -57,7 +57,7 @@ class Display:
     def _say(self, line: str) -> None:
         if self._bar is None:
             print(line, flush=True)
-        else:  # above the bar; the copy in the log takes the direct way
+        else:  # above the bar; the copy for the log is written directly
             self._bar.console.print(line, highlight=False, markup=False)
             self._log.write(line + "\n")
 

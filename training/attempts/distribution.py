@@ -1,4 +1,4 @@
-"""One training on several devices, of one host or of several: each takes a share of every batch."""
+"""Training on several devices, of one or several hosts: each processes a share of every batch."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -12,23 +12,23 @@ from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import counted
 from training.attempts.peers import Peers
 
-_GENERATOR = "global_seed_generator"  # of random operations that name none
+_GENERATOR = "global_seed_generator"  # of random operations without a generator
 
 Sums = dict[str, Any]
 Step = Callable[[dict[str, Any], "Share"], Sums]
 
 
 class Share:
-    """All of a batch: the share that one device has of it."""
+    """The share of a batch for a single device: all of it."""
 
     def mean(self, values: Any) -> Any:
-        """This share's part in the mean of values (b,) over the whole batch."""
+        """This share's contribution to the mean of values (b,) over the whole batch."""
         import keras
 
         return keras.ops.mean(values)
 
     def once(self, value: Any) -> Any:
-        """This share's part in a value that does not depend on the batch."""
+        """This share's contribution to a value that does not depend on the batch."""
         return value
 
     def counted(self, value: Any) -> Any:
@@ -46,18 +46,18 @@ class OneDevice:
     devices = 1
 
     def chiefs(self, value: Any) -> Any:
-        """What the chief of the training has as this value (plain JSON)."""
+        """The chief's value (plain JSON)."""
         return value
 
     def share_state(self, variables: Sequence[Any]) -> None:
-        """Gives all processes the chief's values of variables of Keras."""
+        """Copies the chief's values of Keras variables to all processes."""
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Where variables are made."""
+        """The scope in which variables are created."""
         return nullcontext()
 
     def adapt(self, network: Any, optimizer: Any) -> None:
-        """Makes layers and optimizer count over whole batches."""
+        """Adapts layers and optimizer to compute over whole batches."""
 
     def run(self, step: Step, batch: dict[str, Any]) -> Sums:
         """The sums of a step over the whole batch; part of the graph."""
@@ -65,9 +65,9 @@ class OneDevice:
 
 
 class Mirrored(OneDevice):
-    """A step on all devices that this process sees, by tf.distribute.MirroredStrategy.
+    """A step on all devices of this process, with tf.distribute.MirroredStrategy.
 
-    Equal to one device up to rounding: losses are weighted by the size of the shares, batch normalisation counts over
+    Equal to one device up to rounding: losses are weighted by the size of the shares, batch normalisation computes over
     all of them, and augmentation and dropout are drawn for the whole batch before it is divided.
     """
 
@@ -88,7 +88,7 @@ class Mirrored(OneDevice):
         import keras
         from keras.src.random.seed_generator import global_seed_generator
 
-        global_seed_generator()  # made here, of one state for all devices
+        global_seed_generator()  # created here, with one state for all devices
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
@@ -103,7 +103,7 @@ class Mirrored(OneDevice):
         generator = global_state.get_global_attribute(_GENERATOR)
 
         def on_device(batch: dict[str, Any]) -> Sums:
-            global_state.set_global_attribute(_GENERATOR, generator)  # Keras has one for each thread
+            global_state.set_global_attribute(_GENERATOR, generator)  # Keras has one per thread
             share = _PartOfBatch(size, self.devices)
             return step({name: column[share.begin : share.end] for name, column in batch.items()}, share)
 
@@ -113,7 +113,7 @@ class Mirrored(OneDevice):
 
 
 class MultiWorker(Mirrored):
-    """A step on all devices of several processes, by tf.distribute.MultiWorkerMirroredStrategy."""
+    """A step on all devices of several processes, with tf.distribute.MultiWorkerMirroredStrategy."""
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -124,8 +124,8 @@ class MultiWorker(Mirrored):
         from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
         from tensorflow.python.eager import context
 
-        # Our own connections tell who has died. TensorFlow's service for that waits for ever for who does not come,
-        # and takes SIGTERM.
+        # Our own connections detect dead processes. TensorFlow's service for that waits forever for missing processes,
+        # and handles SIGTERM.
         context.context().configure_coordination_service("")
         CollectiveAllReduceExtended._enable_check_health = False
         cluster = self._peers.cluster
@@ -149,7 +149,7 @@ class MultiWorker(Mirrored):
         import tensorflow as tf
 
         values = [keras.ops.convert_to_numpy(variable) for variable in variables]
-        flat = np.concatenate([value.ravel().astype(np.float64) for value in values])  # holds all that they are exactly
+        flat = np.concatenate([value.ravel().astype(np.float64) for value in values])  # represents all of them exactly
 
         def of_chief(mine: Any) -> Any:
             here = tf.distribute.get_replica_context()
@@ -167,8 +167,8 @@ class _PartOfBatch(Share):
     """The share of the device that is being traced.
 
     Args:
-        size: of the batch; a tensor.
-        devices: that share it. Where there are more than samples, some repeat a sample that does not count.
+        size: size of the batch; a tensor.
+        devices: number of devices. If there are more than samples, some repeat a sample with weight 0.
     """
 
     def __init__(self, size: Any, devices: int) -> None:
@@ -204,13 +204,13 @@ class _PartOfBatch(Share):
 
 
 def chosen(args: TrainArgs, peers: Peers | None = None) -> OneDevice:
-    """How a training is divided: as its spec says, otherwise over the GPUs that this process sees.
+    """The distribution of a training: from its spec, otherwise over the GPUs of this process.
 
     Args:
         peers: the processes that share the training, for "multi_worker".
     Raises:
-        RunError: a GPU was leased that TensorFlow cannot use.
-        SpecError: the step is to be compiled for one device and shared by several.
+        RunError: TensorFlow cannot use a leased GPU.
+        SpecError: the step is to be compiled with XLA and shared by several devices.
     """
     check_leased_gpus()
     distribution = args.distribution
@@ -228,7 +228,7 @@ def chosen(args: TrainArgs, peers: Peers | None = None) -> OneDevice:
 
 
 def check_leased_gpus() -> None:
-    """A run on the CPU must not keep a GPU from others. Raises RunError: TensorFlow cannot use the leased GPU."""
+    """A run on the CPU must not hold a GPU. Raises RunError: TensorFlow cannot use the leased GPU."""
     import tensorflow as tf
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
@@ -244,9 +244,9 @@ def check_leased_gpus() -> None:
 
 @contextmanager
 def _layers_of_whole_batches(size: Any, devices: int) -> Iterator[None]:
-    """While a step is traced, dropout draws for the whole batch and takes its share: the masks that one device has.
+    """While a step is traced, dropout draws masks for the whole batch and uses its share, as on one device.
 
-    Batch normalisation leaves out samples that do not count.
+    Batch normalisation ignores samples with weight 0.
     """
     import tensorflow as tf
     from keras.src.backend import random

@@ -1,4 +1,4 @@
-"""Epochs: where those of a training end, after so many steps or as its time runs, and the learning rate on the way."""
+"""Epochs: determines the ends of epochs, by steps or by time, and the learning rate."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
     from text_recognizer.recipes import Rate
 
 ENDLESS = 1 << 60
-_TRAINED_TO_VALIDATED = 4  # seconds
+_TRAINED_TO_VALIDATED = 4  # seconds of training per second of validation
 NOMINAL_STEPS = 1_000_000  # of a whole training, for schedules that follow the clock
 
 
 class Epochs:
     """Counts the epochs and seconds of a training.
 
-    With `minutes`, each epoch is an equal share of the time, but longer where validation is slow: at most a fifth of
-    the time goes to it. Validations are part of the time too, so that fewer epochs may fit.
+    With `minutes`, each epoch is an equal share of the time, but longer if validation is slow: it takes at most a fifth
+    of the time. Validations count too, so fewer epochs may fit.
 
     Attributes:
-        seconds: trained, by all attempts together.
+        seconds: seconds of training, over all attempts.
         rate_follows_length: whether the learning rate of a step depends on the length of the training.
-        state: of the present epoch, as checkpoints hold it.
+        state: state of the current epoch, for checkpoints.
     """
 
     def __init__(self, args: TrainArgs, batches_per_pass: int) -> None:
@@ -43,12 +43,12 @@ class Epochs:
 
     @property
     def first_step(self) -> int:
-        """The step at which the present epoch began."""
+        """The first step of the current epoch."""
         return int(self.state["first_step"])
 
     @property
     def end_step(self) -> int:
-        """Where the present epoch ends at the latest."""
+        """The latest possible end of the current epoch."""
         return self.first_step + self._steps if self._budget_s is None else ENDLESS
 
     @property
@@ -64,7 +64,7 @@ class Epochs:
         self.count_time()
 
     def count_time(self) -> None:
-        """Adds the seconds since it was last called; a learning rate that follows the clock moves on."""
+        """Adds the seconds since the last call; updates a learning rate that follows the clock."""
         now = time.monotonic()
         self.seconds += now - self._counted_until
         self._counted_until = now
@@ -72,33 +72,33 @@ class Epochs:
 
     @property
     def share_of_time(self) -> float:
-        """How much of the time is over, where the length is in minutes; otherwise 0."""
+        """The elapsed share of the time, if the length is in minutes; otherwise 0."""
         return 0.0 if self._budget_s is None else min(1.0, self.share(0))
 
     def set_share(self, share: float) -> None:
-        """Moves a learning rate that follows the clock."""
+        """Updates a learning rate that follows the clock."""
         if self._share is not None:
             self._share.assign(share)
 
     def is_over(self, step: int) -> bool:
-        """Whether the present epoch ends here."""
+        """Whether the current epoch ends here."""
         if self._budget_s is None:
             return step == self.end_step
         return self.seconds >= min(self._budget_s, float(self.state["began_s"]) + self._budget_s / self._number)
 
     def share(self, step: int) -> float:
-        """How much of the training is done; 1 or more is all of it."""
+        """The completed share of the training; 1 or more if it is finished."""
         return step / (self._number * self._steps) if self._budget_s is None else self.seconds / self._budget_s
 
     def begin_next(self, step: int, validated_s: float = 0.0) -> None:
-        # Of epochs that are counted by steps, nothing in a checkpoint depends on the clock but the seconds.
+        # If epochs are counted in steps, nothing in a checkpoint depends on the clock except the seconds.
         began_s = 0.0
-        if self._budget_s is not None:  # after a slow validation, the epoch counts from later on
+        if self._budget_s is not None:  # after a slow validation, the epoch starts later
             began_s = self.seconds + max(0.0, _TRAINED_TO_VALIDATED * validated_s - self._budget_s / self._number)
         self.state = _state(self.done + 1, step, began_s)
 
     def resume(self, seconds: float, state: dict[str, Any] | None, step: int) -> None:
-        """Goes on at a checkpoint; old ones have no such state. Raises ValueError: no training has such numbers."""
+        """Resumes from a checkpoint; old ones have no such state. Raises ValueError: the numbers are impossible."""
         done = step // self._steps
         self.state = state or _state(done, done * self._steps, 0.0)
         self.seconds = seconds
@@ -107,7 +107,7 @@ class Epochs:
             raise ValueError(f"step {step} is not of epoch {self.done + 1}, which began at step {self.first_step}")
 
     def build_rate(self, schedule: ScheduleRecipe, learning_rate: float) -> "Rate":
-        """What an optimizer takes; with `minutes`, it follows the clock unless the schedule counts steps anyway."""
+        """The optimizer's learning rate; with `minutes`, it follows the clock unless the schedule counts steps."""
         import keras
 
         total_steps = self._number * self._steps if self._budget_s is None else NOMINAL_STEPS

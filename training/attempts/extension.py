@@ -1,4 +1,4 @@
-"""Extension: a finished run gets a greater length, and trains on where it ended."""
+"""Extension: a finished run gets a greater length, and continues training."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ LENGTHS = ("epochs", "minutes")
 
 
 def extended(run: Run, text: str) -> Experiment | None:
-    """The experiment of a run with another length; None if that is its length already.
+    """The experiment of a run with another length; None if that is already its length.
 
     Raises:
-        SpecError: no such length, or not one that this run can be given.
-        RunError: there is nothing to go on from, or the run would end where it did whatever its length.
+        SpecError: the length is invalid, or not possible for this run.
+        RunError: there is nothing to continue from, or the run would not continue with any length.
     """
     key, _, given = text.partition("=")
     if key not in LENGTHS or not given:
@@ -41,28 +41,28 @@ def extended(run: Run, text: str) -> Experiment | None:
     _check_can_go_on(run, args)
     if key == "epochs":
         return longer
-    epochs = round(args.epochs * value / now)  # each remains as long as it was
+    epochs = round(args.epochs * value / now)  # the duration of each stays
     return assemble(longer.spec.override({"train_args.epochs": epochs}))
 
 
 def extend(run: Run, spec: ExperimentSpec) -> None:
-    """Gives a held run a longer spec; launch.json says already what it was before.
+    """Gives a held run a longer spec; the previous one is already in launch.json.
 
-    The state changes first: a run that is killed in between is not finished, and resumes.
+    The state changes first, so that a run killed in between is not finished, and resumes.
     """
     run.set_state("running", extended=True)
     run.replace_spec(spec)
 
 
 def facts_of(run: Run, spec: ExperimentSpec) -> dict[str, Any]:
-    """Facts for launch.json: the length that a run had, the one it gets, and the digest that its checkpoint has."""
+    """Facts for launch.json: the old and the new length of a run, and the digest in its checkpoint."""
     before = run.spec
     lengths = [{key: one.train_args.get(key) for key in LENGTHS} for one in (before, spec)]
     return {"digest": before.digest, "from": lengths[0], "to": lengths[1]}
 
 
 def lengths_of_extension(run: Run) -> dict[str, tuple[float, float]]:
-    """The lengths before and after the latest attempt extended a run; empty where it only resumed it."""
+    """The lengths before and after the latest attempt, if it extended the run; else empty."""
     facts = run.attempts()[-1].get("extended")
     if facts is None:
         return {}
@@ -71,7 +71,7 @@ def lengths_of_extension(run: Run) -> dict[str, tuple[float, float]]:
 
 
 def earlier_digests(run: Run) -> list[str]:
-    """Digests of the specs that a run had before it was extended."""
+    """Digests of the specs of a run before it was extended."""
     found = [attempt.get("extended") for attempt in run.attempts()]
     return [one["digest"] for one in found if isinstance(one, dict) and isinstance(one.get("digest"), str)]
 

@@ -1,7 +1,7 @@
-"""fit: trains a model on the training split, chooses weights by the validation split, checkpoints, resumes.
+"""fit: trains a model on the training split, selects weights by the validation split, checkpoints, resumes.
 
-The loop is ours, not `keras.Model.fit`: what Keras checkpoints does not restore early stopping, schedules, the dropout
-seeds or the position in the data, and a run that was killed must end with the numbers of one that was not.
+A custom loop instead of `keras.Model.fit`: Keras' checkpoints do not restore early stopping, schedules, dropout seeds
+or the position in the data, but a killed and resumed run must have the same results as an undisturbed one.
 """
 
 import math
@@ -41,15 +41,15 @@ _STATE = ("digest", "step", "ended", "seconds_trained", "best", "early_stop", "p
 
 @dataclass(eq=False)
 class Training:
-    """One training: the state that a checkpoint holds, and the loop that moves it on.
+    """One training: its state, as in a checkpoint, and the training loop.
 
     Args:
-        digests: of the spec, as the run folder has it, and of those it had before it was extended.
+        digests: digests of the spec in the run folder, and of those before extensions.
         checkpoints: folder of the run's checkpoints.
-        log: takes one report an epoch.
-        rows_logged: reports of earlier attempts; they are not logged twice.
-        stop_asked: the reason to stop at the next checkpoint, if there is one by now.
-        peers: that share the training; only their chief has checkpoints.
+        log: receives one report per epoch.
+        rows_logged: reports of earlier attempts, which are not logged again.
+        stop_asked: returns the reason to stop at the next checkpoint, if any.
+        peers: processes that share the training; only their chief has checkpoints.
     """
 
     experiment: Experiment
@@ -74,7 +74,7 @@ class Training:
             self.display.warned(warning)
         self.order = order_of(self.train_split, self.model, trainable, self.args.batch_size, self.spec.seed)
         self.epochs = Epochs(self.args, self.order.batches_per_pass)
-        self._group_size = GroupSize(GroupSize.MOST if peers is None else 1)  # in step with each other
+        self._group_size = GroupSize(GroupSize.MOST if peers is None else 1)  # peers must stay in step
         self.step = 0
         self.ended: str | None = None
         made = decisions(self.args, experiment.recipes["schedule"], self.model.reported)
@@ -88,10 +88,10 @@ class Training:
             self._build()
 
     def train(self) -> Stop | None:
-        """Trains until all epochs are done or their time is over, early stopping decides, or the loss is not finite.
+        """Trains until all epochs or the time is over, early stopping ends it, or the loss is not finite.
 
-        The model then holds the best weights. If the run was asked to stop before that, the Stop is returned, and the
-        checkpoint has everything to go on.
+        The model then has the best weights. If the run is to be stopped earlier, returns the Stop; the checkpoint has
+        everything to resume.
         """
         self._resume()
         self._share_state()
@@ -110,7 +110,7 @@ class Training:
         return None
 
     def follow(self) -> None:
-        """Trains as the chief of the peers says, which has checkpoints, validates and decides."""
+        """Trains as directed by the chief of the peers, which has checkpoints, validates and decides."""
         assert self.peers is not None
         self._share_state()
         with closing(GroupedBatches(self.train_split, self.order, self.model.arranged)) as batches:
@@ -126,7 +126,7 @@ class Training:
                 order = self.peers.hear("order")
 
     def _tell_order(self) -> None:
-        """The next step, and what it depends on beside the weights."""
+        """Sends the next step, and what it depends on besides the weights."""
         if self.peers is not None:
             rate = None if self.plateau is None else self._learning_rate()
             self.peers.tell(order={"step": self.step, "learning_rate": rate, "share": self.epochs.share_of_time})
@@ -138,7 +138,7 @@ class Training:
         self.devices.share_state([one for group in self._state_variables().values() for one in group])
 
     def _build(self) -> None:
-        """Model, optimizer and the compiled step, all seeded by the spec."""
+        """Builds model, optimizer and the compiled step, all seeded by the spec."""
         import keras
         import tensorflow as tf
 
@@ -146,7 +146,7 @@ class Training:
         if args.deterministic:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(self.spec.seed)
-        # Checkpoints of before "auto" say none.
+        # Checkpoints from before "auto" have none.
         begun = self._begun and self._begun[1].get("mixed_precision", args.mixed_precision)
         precision, warning = choose_precision(args.mixed_precision, begun)
         self.precision = self.devices.chiefs(precision)
@@ -162,11 +162,11 @@ class Training:
         augmentation = recipes["augmentation"]
         self.augmentation = augmentation and augmentation.build(self.model.data_spec, self.spec.seed)
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
-        # Only when training begins: a checkpoint has its own weights, and the bundle may be gone.
+        # Only at the start of a training: a checkpoint has its own weights, and the bundle may be gone.
         initial = args.initial_weights if self.devices.chiefs(self._begun is None) else None
         self.transfer = take_over_weights(self.model, find_bundle(initial)) if initial else None
         self.optimizer.build(self.network.trainable_variables)
-        # One sample through the evaluation: what a model gets wrong there should not wait for the first epoch.
+        # Evaluates one sample now, so that errors of a model's evaluation appear before the first epoch.
         for scored in self.model.score(self.validation_split, np.zeros(1, np.int64)):
             check_counts(self.model, self.model.counts(scored), len(scored.positions))
         example = self.model.arranged(self.train_split.batch(np.zeros(1, dtype=np.int64)))
@@ -212,7 +212,7 @@ class Training:
         if not self._warned_of_progress and (warning := progress_warning(row)) is not None:
             self._warned_of_progress = True
             self.display.warned(warning)
-        # Early stopping in the last epoch too: it may be extended.
+        # Early stopping in the last epoch too: the run may be extended.
         self.ended = None if self.early_stop is None else self.early_stop.reason(row)
         if not math.isfinite(row["loss"]):
             self.ended = f"the loss became {row['loss']} in epoch {epoch}"
@@ -222,7 +222,7 @@ class Training:
             self.optimizer.learning_rate = self.plateau.next_rate(row, learning_rate)
 
     def _report(self, row: Row, is_best: bool) -> None:
-        """Logs a row, unless an earlier attempt did and got the same numbers."""
+        """Logs a row, unless an earlier attempt logged it with the same numbers."""
         timing = dict.fromkeys(("images_per_s", "input_wait", "time"))
         if self._logged.get(row["epoch"], {}) | timing != as_reported(row) | timing:
             self.log(as_reported(row))
@@ -237,7 +237,7 @@ class Training:
             "optimizer": list(self.optimizer.variables),
             "sums": list(self._step.sums.values()),
             "averages": self._step.averages.variables,
-            # Of random operations that name no generator, as a user's layer may hold.
+            # For random operations without a generator, as in a user's layer.
             "random": [global_seed_generator().state],
         }
 
@@ -261,7 +261,7 @@ class Training:
         path = self.checkpoints / CHECKPOINT.name
         (groups, state), self._begun = self._begun, None
         sums, measured = groups.get("sums", []), len(self._step.measured)
-        if len(sums) == len(self._step.sums) - measured:  # of before wholes were counted: they are the samples
+        if len(sums) == len(self._step.sums) - measured:  # from before denominators were stored: they are the samples
             groups["sums"] = [*sums, *([sums[-1]] * measured)]
         for name, variables in self._state_variables().items():
             assign(variables, groups.get(name, []), path)

@@ -1,4 +1,4 @@
-"""follow: what a process does that is not the chief of its training: every step, and nothing in the run folder."""
+"""follow: the part of a process that is not the chief: trains every step, and writes nothing to the run folder."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from training.terminal.log_file import LogFile
 
 
 def follow(experiment: Experiment, lease: Lease, peers: Peers) -> int:
-    """Trains with the chief until that has evaluated; its exit code. Raises PeerLostError: it has died."""
+    """Trains with the chief until it has evaluated; returns its exit code. Raises PeerLostError: it has died."""
     os.environ.update(lease.environ)
     begin = peers.hear("run")
     if begin is None:
@@ -50,6 +50,6 @@ def _ended(peers: Peers) -> int:
 
 
 def _pass_on(number: int, peers: Peers) -> Any:
-    """The chief writes the checkpoint; a second signal ends this process at once."""
+    """Forwards a signal to the chief, which writes the checkpoint; a second one ends this process at once."""
     signal.signal(number, signal.SIG_DFL)
     peers.tell(stop_signal=signal.Signals(number).name)

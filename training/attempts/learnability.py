@@ -1,4 +1,4 @@
-"""Why a training may not learn: what can be seen in the data before it starts, and in its first epochs."""
+"""Warnings about data that is hard to learn, before a training and in its first epochs."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ LOOKED_AT_IN_TRAINING: tuple[SplitName, ...] = ("train", "validation")
 LEFT_OUT = "left_out.tsv"  # in a run folder
 NAMED = 3
 ALL_BLANK = 0.999
-USUAL_BLANK_STEPS = 500  # readers trained by CTC say nothing but blanks for some hundred steps
+USUAL_BLANK_STEPS = 500  # readers trained with CTC output only blanks for a few hundred steps
 
 
 def data_warnings(model: Model, train: Split, validation: Split, trainable: NDArray[np.bool_]) -> list[str]:
-    """What of the data will be hard to learn, or cannot be learnt, in sentences."""
+    """Warnings about data that is hard or impossible to learn."""
     found, left_out = list(model.data_warnings(train, validation)), np.flatnonzero(~trainable)
     if len(left_out):
         what = f"{counted(len(left_out), model.target)} of {len(train):,} cannot be learnt"
@@ -31,10 +31,10 @@ def data_warnings(model: Model, train: Split, validation: Split, trainable: NDAr
 
 
 def check_learnable(experiment: Experiment) -> None:
-    """Checks that something can be learnt from the data.
+    """Checks that the data has trainable samples.
 
     Raises:
-        SpecError: no sample of the prepared dataset can be learnt from.
+        SpecError: no sample of the prepared dataset is trainable.
         DataError: a text to learn from cannot be read.
     """
     experiment.model.check_texts()
@@ -49,9 +49,9 @@ def check_learnable(experiment: Experiment) -> None:
 
 
 def left_out_table(experiment: Experiment) -> str | None:
-    """The samples that the model cannot learn, as tab-separated values; None without any.
+    """The samples that the model cannot learn, as tab-separated values; None if there are none.
 
-    Those of the training split are left out; those of the validation split can never be read in full.
+    Those of the training split are left out; those of the validation split can never be read completely.
     """
     rows = [("split", "name", "text")]
     for name in LOOKED_AT_IN_TRAINING:
@@ -64,7 +64,7 @@ def left_out_table(experiment: Experiment) -> str | None:
 
 
 def progress_warning(row: dict[str, Any]) -> str | None:
-    """What is wrong with an epoch's report, in a sentence; None when nothing is."""
+    """A warning about an epoch's report, or None."""
     if row["step"] < USUAL_BLANK_STEPS or row.get("val_blank_share", 0.0) < ALL_BLANK:
         return None
     return (

@@ -1,8 +1,8 @@
-"""Peers: the processes of one training on several hosts, and what they say to each other beside the training itself.
+"""Peers: the processes of one training on several hosts, and their messages besides the training itself.
 
-They meet before TensorFlow starts, so that a mistake is told within its first seconds. The connections to the chief
-stay open: the chief says what is next, and everyone notices when another one dies, which TensorFlow's collective
-operations may wait out for ever.
+They connect before TensorFlow starts, so that mistakes are reported within the first seconds. The connections to the
+chief stay open: the chief sends the next step, and every process notices when another one dies, for which TensorFlow's
+collective operations may wait forever.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ Message = dict[str, Any]
 
 
 class PeerLostError(RunError):
-    """A process of the training has ended or cannot be reached; what was trained until the checkpoint is safe."""
+    """A process of the training has ended or cannot be reached; the training up to the checkpoint is safe."""
 
 
 class Peers:
-    """The other processes, by rank, as one sees them: all others for the chief, the chief alone for another."""
+    """The other processes by rank: all others for the chief, only the chief for the others."""
 
     def __init__(self, cluster: Cluster, links: Mapping[int, socket.socket]) -> None:
         self.cluster = cluster
@@ -46,7 +46,7 @@ class Peers:
         self._closing = False
         self._lost: str = ""
         self.stop_signal: str | None = None  # received by another process
-        self.exit_code = RunError.exit_code  # of the chief, unless it gets as far as to know
+        self.exit_code = RunError.exit_code  # of the chief, unless it reports another one
         self._listeners = [threading.Thread(target=self._listen, args=(rank,), daemon=True) for rank in links]
         for listener in self._listeners:
             listener.start()
@@ -56,28 +56,28 @@ class Peers:
         return self.cluster.rank == 0
 
     def tell(self, **message: Any) -> None:
-        """Says something to all on the other side; one that is gone is found out by listening."""
+        """Sends a message to all peers; dead ones are detected when listening."""
         _tell_all(self._links, message)
 
     def hear(self, key: str) -> Any:
-        """The chief's next message with this key; None after its end. Raises PeerLostError: the chief is gone."""
+        """The chief's next message with this key; None after its end. Raises PeerLostError: the chief has died."""
         message = self._heard.get()
         self.check()
         return message.get(key)
 
     def check(self) -> None:
-        """Checks that no process was lost. Raises PeerLostError: a process has ended before its time."""
+        """Checks that no process was lost. Raises PeerLostError: a process has ended prematurely."""
         if (lost := self.lost()) is not None:
             raise lost
 
     def has_ended(self) -> bool:
-        """Whether the chief has ended the training, or is gone; waits a moment, as TensorFlow may notice it first."""
+        """Whether the chief has ended the training, or has died; waits a moment, as TensorFlow may notice it first."""
         for listener in self._listeners:
             listener.join(_NEWS_S)
         return self._closing or bool(self._lost)
 
     def lost(self) -> PeerLostError | None:
-        """The error for the user, if a process has ended before its time."""
+        """The error for the user, if a process has ended prematurely."""
         if not self._lost:
             return None
         return PeerLostError(
@@ -86,7 +86,7 @@ class Peers:
         )
 
     def close(self) -> None:
-        """Ends the training for all: the chief says how it ended."""
+        """Ends the training for all: the chief sends its exit code."""
         self._closing = True
         if self.is_chief:
             self.tell(exit_code=self.exit_code)
@@ -111,13 +111,13 @@ class Peers:
 
 @contextlib.contextmanager
 def meeting(experiment: Experiment, cluster: Cluster | None = None) -> Iterator[Peers | None]:
-    """The other processes of the training, where its spec divides it among several; they have the same spec and code.
+    """Connects the processes of the training, if its spec has several; they must have the same spec and code.
 
     Args:
-        cluster: by default what the environment says.
+        cluster: by default from the environment.
     Raises:
-        SpecError: the environment does not say which they are.
-        RunError: one does not come, or is not like the others.
+        SpecError: the environment does not define them.
+        RunError: one is missing, or differs from the others.
     """
     if experiment.train_args.distribution != "multi_worker":
         yield None
@@ -135,7 +135,7 @@ def meeting(experiment: Experiment, cluster: Cluster | None = None) -> Iterator[
 
 
 def _facts(experiment: Experiment, cluster: Cluster) -> Message:
-    """What must be the same everywhere."""
+    """Facts that must be equal in all processes."""
     code = {name: version for name, version in code_version(experiment.spec).items() if name != "working_folder"}
     return {
         "cluster": list(cluster.addresses),
@@ -167,7 +167,7 @@ def _await_others(cluster: Cluster, facts: Message) -> dict[int, socket.socket]:
 def _let_in(
     server: socket.socket, missing: list[int], links: dict[int, socket.socket], cluster: Cluster, facts: Message
 ) -> None:
-    """Adds one link to those that are there."""
+    """Adds a connection."""
     try:
         link, _ = server.accept()
     except TimeoutError:
@@ -177,10 +177,10 @@ def _let_in(
         ) from None
     hello = _receive(link)
     rank = hello.get("rank")
-    if type(rank) is not int or not 0 < rank < len(cluster.addresses):  # it looks for open ports
+    if type(rank) is not int or not 0 < rank < len(cluster.addresses):  # a port scanner
         link.close()
         return
-    if rank in links:  # it was started again
+    if rank in links:  # it was restarted
         links[rank].close()
     links[rank] = link
     differing = [name for name, value in facts.items() if hello.get(name) != value]
@@ -192,16 +192,16 @@ def _let_in(
 
 
 def _listening(cluster: Cluster) -> socket.socket:
-    """The chief's own address for as long as the others come; it is TensorFlow's afterwards."""
+    """The chief's listening socket until all have connected; then TensorFlow uses the address."""
     address = cluster.host_and_port(0)
     try:
         try:
             server = socket.create_server(address)
-            if server.getsockname()[0] != "127.0.1.1":  # Debian's for the name of a host; others cannot reach it
+            if server.getsockname()[0] != "127.0.1.1":  # Debian's for the host name; others cannot reach it
                 return server
             server.close()
         except OSError as error:
-            if error.errno != errno.EADDRNOTAVAIL:  # the name of a service stands for this host in some clusters
+            if error.errno != errno.EADDRNOTAVAIL:  # in some clusters, the name of a service resolves to this host
                 raise
         return socket.create_server(("", address[1]))
     except OSError as error:
@@ -218,7 +218,7 @@ def _join_chief(cluster: Cluster, facts: Message) -> socket.socket:
         try:
             link = socket.create_connection(cluster.host_and_port(0), timeout=max(0.001, left_s))
             _send(link, {"rank": cluster.rank, **facts})
-            answer = _receive(link, PATIENCE_S + _ANSWER_S)  # once all are there
+            answer = _receive(link, PATIENCE_S + _ANSWER_S)  # once all have connected
         except OSError as error:
             if left_s <= 0:
                 raise RunError(
@@ -232,7 +232,7 @@ def _join_chief(cluster: Cluster, facts: Message) -> socket.socket:
         link.close()
         if "refused" in answer:
             raise RunError(f"the chief refuses to train: {answer['refused']}")
-        time.sleep(_RETRY_S)  # it is starting again, or another program had the port
+        time.sleep(_RETRY_S)  # it is restarting, or another program had the port
 
 
 def _tell_all(links: Mapping[int, socket.socket], message: Message) -> None:
@@ -246,10 +246,10 @@ def _send(link: socket.socket, message: Message) -> None:
 
 
 def _receive(link: socket.socket, patience_s: float = _ANSWER_S) -> Message:
-    """A first message; empty for anything else."""
+    """The first message of a connection; empty for anything else."""
     link.settimeout(patience_s)
     with contextlib.suppress(OSError, ValueError), link.makefile("rb", buffering=0) as stream:
-        message = json.loads(stream.readline(_LONGEST_LINE))  # unbuffered: what follows is for another reader
+        message = json.loads(stream.readline(_LONGEST_LINE))  # unbuffered: the rest is for another reader
         link.settimeout(None)
         return message if isinstance(message, dict) else {}
     return {}

@@ -1,4 +1,4 @@
-"""Who wants a run to stop: signals and stop requests. Asked between groups of steps."""
+"""Signals and stop requests of a run, checked between groups of steps."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ from training.runs.causes import Cause
 from training.runs.run import Run
 from training.tracking.wandb.mode import STARTED_BY, under_agent
 
-# A signal of W&B's agent, unless the agent is going away itself: known so long after the signal.
+# Time after a signal from W&B's agent until it is known whether the agent itself is exiting.
 AGENT_GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Why to stop at the next checkpoint: the run's new state, and the exit code, 128 + signal or 0 if asked."""
+    """The reason to stop at the next checkpoint: the run's new state, and exit code (128 + signal, or 0 on request)."""
 
     state: Literal["stopped", "preempted"]
     reason: str
@@ -26,10 +26,10 @@ class Stop:
 
 
 class StopWatcher:
-    """Turns signals and the run's stop request into a Stop. A second SIGINT ends the process at once.
+    """Converts signals and the run's stop request to a Stop. A second SIGINT ends the process at once.
 
-    SIGTERM and SIGUSR1 mean that the machine is wanted for something else. Under W&B's agent SIGTERM is how the agent
-    stops a run, for good, unless the agent ends at the same time.
+    SIGTERM and SIGUSR1 mean preemption. W&B's agent uses SIGTERM to stop a run for good, unless the agent exits at the
+    same time.
     """
 
     POLL_S = 0.5
@@ -51,7 +51,7 @@ class StopWatcher:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def stop(self) -> Stop | None:
-        """The reason to stop, if there is one by now."""
+        """The reason to stop, if any."""
         if self._stop is None and self._terminated_at is not None:
             self._stop = self._stop_of_agent(self._terminated_at)
         if self._stop is None and time.monotonic() >= self._next_look:
@@ -62,7 +62,7 @@ class StopWatcher:
         return self._stop
 
     def stop_for(self, signal_elsewhere: str | None) -> None:
-        """Another process of the training received a signal."""
+        """Handles a signal received by another process of the training."""
         if signal_elsewhere is not None and self._stop is None:
             number = 128 + signal.Signals[signal_elsewhere]
             words = f"another process received {signal_elsewhere}"
@@ -79,7 +79,7 @@ class StopWatcher:
             self._stop = Stop("preempted", f"received {signal.Signals(number).name}", 128 + number, Cause.PREEMPTED)
 
     def _stop_of_agent(self, terminated_at: float) -> Stop | None:
-        """None while it may still turn out that the agent is going away."""
+        """None while the agent may still turn out to be exiting."""
         if os.getppid() != STARTED_BY:
             words = "received SIGTERM, and so did W&B's agent"
             return Stop("preempted", words, 128 + signal.SIGTERM, Cause.PREEMPTED)

@@ -1,4 +1,4 @@
-"""What a training sets up before it uses TensorFlow: its import, the memory of a lease, the dtype it computes in."""
+"""Sets up TensorFlow for a training: import, memory limit of the lease, precision."""
 
 import os
 from contextlib import AbstractContextManager
@@ -8,21 +8,21 @@ from text_recognizer.errors import SpecError
 from text_recognizer.keras_import import importing_keras
 from training.devices.gpu_manager import MEMORY_VARIABLE
 
-# What a CUDA context and the kernels take beside TensorFlow's own pool; an estimate, and a floor for what is left.
+# Memory of a CUDA context and the kernels besides TensorFlow's pool (an estimate), and a minimum for the pool.
 _CONTEXT_MIB, _SMALLEST_POOL_MIB = 500, 256
 
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def start_tensorflow(quietly: AbstractContextManager[None]) -> None:
-    """Imports TensorFlow with its start-up notes in `quietly`, within the memory of the lease on each device."""
+    """Imports TensorFlow, hiding its start-up notes in `quietly`, and limits memory to the lease on each device."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     with quietly:
         with importing_keras():
             import tensorflow as tf
 
         shares = os.environ.get(MEMORY_VARIABLE, "").split(",")
-        # A hard limit: growth alone would let one run take the memory that another one leased.
+        # A hard limit: memory growth would let one run take the memory leased by another.
         gpus = tf.config.list_physical_devices("GPU") if any(shares) else []
         for device, share_mib in zip(gpus, shares, strict=False):
             if share_mib:
@@ -32,14 +32,14 @@ def start_tensorflow(quietly: AbstractContextManager[None]) -> None:
 
 
 def choose_precision(asked: str, begun: str | None = None) -> tuple[str, str | None]:
-    """What a training computes in ("off", "bfloat16" or "float16"), and a warning where that is not what was asked for.
+    """The precision of a training ("off", "bfloat16" or "float16"), and a warning if it is not the requested one.
 
     Args:
         asked: train_args.mixed_precision.
-        begun: what the training computed in so far: it stays, so that a resumed run ends with an undisturbed one's
-            numbers. "auto" is that of a checkpoint of before there was a choice: float32.
+        begun: precision of the training so far: it stays, so that a resumed run has the same results as an undisturbed
+            one. "auto" is that of a checkpoint from before there was a choice: float32.
     Raises:
-        SpecError: float16 where no GPU would make it faster.
+        SpecError: float16 without a GPU to speed it up.
     """
     import tensorflow as tf
 
@@ -54,13 +54,13 @@ def choose_precision(asked: str, begun: str | None = None) -> tuple[str, str | N
     if asked not in ("auto", "bfloat16"):
         return asked, None
     if not gpus:
-        # Only where it is asked for and there is AMX; even there most of our networks train slower with it.
+        # Only on request and with AMX; even then most of our networks train slower with it.
         if asked == "bfloat16" and not _has_amx():
             return "off", _slower_on("a processor without AMX")
         return "bfloat16" if asked == "bfloat16" else "off", None
     details = map(tf.config.experimental.get_device_details, gpus)
     if min(tuple(one.get("compute_capability", (0, 0))) for one in details) >= (8, 0):
-        return "bfloat16", None  # tensor cores since Ampere know it
+        return "bfloat16", None  # supported by tensor cores since Ampere
     return "off", None if asked == "auto" else _slower_on("a GPU of compute capability below 8.0")
 
 

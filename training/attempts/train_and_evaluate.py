@@ -1,4 +1,4 @@
-"""What happens inside a run folder: train, choose the best weights, evaluate them once, finish."""
+"""Executes a run in its folder: trains, selects the best weights, evaluates them once, finishes."""
 
 import contextlib
 import traceback
@@ -32,16 +32,16 @@ from training.tracking.examples import write_examples
 from training.tracking.mirror import Mirror
 from training.tracking.wandb.mode import under_agent
 
-# How long a run waits for its mirror to end.
+# How long a run waits for its mirror to finish.
 PATIENCE_S, PATIENCE_UNDER_AGENT_S = 5.0, 60.0
 
 
 def train_and_evaluate(
     experiment: Experiment, run: Run, trackers: Sequence[str], save: bool = False, peers: Peers | None = None
 ) -> int:
-    """Trains and evaluates in a run folder that this process holds; the exit code of the run."""
+    """Trains and evaluates in a run folder held by this process; returns the exit code of the run."""
     with contextlib.ExitStack() as stack:
-        stack.callback(run.release)  # last, when the log is whole: whoever follows it waits for that
+        stack.callback(run.release)  # last, when the log is complete: its followers wait for that
         log = stack.enter_context(LogFile(run.folder / "log.txt"))
         watcher = stack.enter_context(StopWatcher(run))
         mirrors: list[Mirror] = []
@@ -54,21 +54,21 @@ def train_and_evaluate(
         except BaseException as error:
             known = (peers and peers.lost()) or out_of_memory(error) or refused_by_xla(error)
             explained = known or _folder_is_gone(run, error) or full_disk(error, run.folder)
-            with contextlib.suppress(RunError):  # a full disk may be the reason already, and is said by that error
+            with contextlib.suppress(RunError):  # a full disk may be the reason already, and that error says so
                 ended_by = explained or error
                 state: State = "preempted" if isinstance(ended_by, PeerLostError) else "failed"
                 words = f"{type(ended_by).__name__}: {ended_by}"
                 if isinstance(ended_by, KeyboardInterrupt):
                     state, words = "stopped", "interrupted twice (Ctrl-C)"
                 run.set_state(state, words, cause_of(ended_by))
-            if isinstance(error, (OSError, UnicodeError)):  # said in one line; the log tells where
+            if isinstance(error, (OSError, UnicodeError)):  # reported in one line; the log has the traceback
                 with contextlib.suppress(OSError):
                     log.write(traceback.format_exc())
             if explained is not None:
                 raise explained from error
             raise
         finally:
-            # W&B's agent asks for its next trial when this process ends: W&B must know by then how this one ended.
+            # W&B's agent requests its next trial when this process exits: by then W&B must know how this one ended.
             patience_s = PATIENCE_UNDER_AGENT_S if under_agent() else PATIENCE_S
             for warning in [mirror.warning_at_end(patience_s) for mirror in mirrors]:
                 if warning is not None:
@@ -95,7 +95,7 @@ def _run_steps(
     pause_after = (run.attempts() or [{}])[-1].get("pause_after")
 
     def stop_asked() -> Stop | None:
-        run.sync()  # a checkpoint may be written next: after a power cut the reports must not be behind it
+        run.sync()  # a checkpoint may follow: after a power cut the reports must not be behind it
         if peers is not None:
             peers.check()
             watcher.stop_for(peers.stop_signal)
@@ -107,7 +107,7 @@ def _run_steps(
     noted: dict[str, int] = {}
 
     def report(row: Row) -> None:
-        if is_shown:  # before the row: a mirror looks for them when it has read it
+        if is_shown:  # before the row: a mirror reads them after the row
             write_examples(run, experiment, row["epoch"])
         run.log(row)
         used = _peak_memory_mib()
@@ -116,7 +116,7 @@ def _run_steps(
             run.note(durable=True, peak_memory_mib=used)  # the folder may be synced before the next note
 
     with Display(args.epochs, reported, log) as display:
-        # As the folder has them: arguments that came later do not make it another spec.
+        # As in the folder: arguments added later do not change the spec.
         digests = [run.spec.digest, *earlier_digests(run)]
         folder = run.folder / CHECKPOINT.parent
         training = Training(experiment, digests, folder, report, run.rows(), display, stop_asked, peers)
@@ -146,9 +146,9 @@ def _run_steps(
 
 
 def _keep_snapshot(experiment: Experiment, run: Run, training: Training, epoch: int) -> None:
-    """Writes the weights of a run that is about to pause, and what they are worth; others may begin with them.
+    """Writes the weights of a run that is about to pause, with their value; other runs may start from them.
 
-    Before the checkpoint: where there is a checkpoint of a pause, there is its snapshot.
+    Before the checkpoint: if there is a checkpoint of a pause, there is its snapshot.
     """
     folder, row = snapshot_of(run.folder, epoch), run.rows()[-1]
     if folder.exists() or training.step != training.epochs.first_step:
@@ -158,7 +158,7 @@ def _keep_snapshot(experiment: Experiment, run: Run, training: Training, epoch: 
 
 
 def _peak_memory_mib() -> dict[str, int]:
-    """The most that this process, and what TensorFlow on each GPU, has held so far."""
+    """Peak memory of this process, and of TensorFlow on each GPU."""
     import resource
 
     import tensorflow as tf
@@ -171,14 +171,14 @@ def _peak_memory_mib() -> dict[str, int]:
 
 
 def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, times: dict[str, float]) -> Evaluation:
-    """The best weights, once, on the test split; then the run is finished. `times` are those of training."""
+    """Evaluates the best weights once on the test split, then finishes the run. `times` are those of training."""
     model, dataset = experiment.model, experiment.dataset
     model.calibrate(dataset.split("validation"))
     evaluation = evaluate(model, dataset.split("test"), "test")
     evaluation = replace(evaluation, times=times | evaluation.times)
     tested = {f"test_{name}": value for name, value in evaluation.metrics.items()}
     validated = {f"val_{name}": value for name, value in measure(model, dataset.split("validation")).items()}
-    run.sync()  # a folder that was deleted must not be made again for what follows
+    run.sync()  # a deleted folder must not be created again
     write_bundle(run.folder / MODEL, model, experiment.spec, run.id, validated | tested, dataset.fingerprint)
     write_evaluation(run.folder, evaluation)
     if not any("test_loss" in row and row["epoch"] == epoch for row in run.rows()):  # a killed run may be this far
@@ -190,7 +190,7 @@ def _evaluate(experiment: Experiment, run: Run, epoch: int, best_epoch: int, tim
 
 
 def _folder_is_gone(run: Run, error: BaseException) -> RunError | None:
-    """Why nothing could be written, if that is why."""
+    """The error for a deleted folder, if that is why nothing could be written."""
     if isinstance(error, (RunError, OSError)):
         try:
             run.check_folder()

@@ -1,4 +1,4 @@
-"""TrainStep: the compiled step of a training, which sums up what it measures."""
+"""TrainStep: the compiled training step, which accumulates loss and metrics."""
 
 import math
 from dataclasses import InitVar, dataclass
@@ -18,8 +18,8 @@ class TrainStep:
     """A function of columns (steps, B, …) that trains on one batch after another.
 
     Args:
-        network, optimizer, augmentation: of Keras, built.
-        devices: that share every batch.
+        network, optimizer, augmentation: built Keras objects.
+        devices: devices that share every batch.
         example: a batch of the training split, for its columns and their types.
     """
 
@@ -51,7 +51,7 @@ class TrainStep:
 
     @property
     def samples(self) -> float:
-        """Trained on in this epoch."""
+        """Number of samples trained on in this epoch."""
         return float(self.sums["samples"].numpy())
 
     def means(self) -> dict[str, float]:
@@ -94,7 +94,7 @@ class TrainStep:
             self.sums[name].assign_add(value)
 
     def _train_on_share(self, batch: dict[str, Any], share: Share) -> dict[str, Any]:
-        """Applies the gradients of the whole batch; the sums over this device's share of it."""
+        """Applies the gradients of the whole batch; returns the sums over this device's share of it."""
         import keras
         import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""WeightAverages: running averages of the weights that are trained."""
+"""WeightAverages: running averages of the trainable weights."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,13 +6,13 @@ from typing import Any
 
 
 class WeightAverages:
-    """Exponential running averages of a network's weights; nothing at all without a decay.
+    """Exponential moving averages of a network's weights; inactive without a decay.
 
     Source: Polyak and Juditsky (1992), "Acceleration of Stochastic Approximation by Averaging". The decay begins at 0.1
-    and rises with the steps, so that random first weights are forgotten.
+    and rises with the steps, so that the random initial weights are forgotten.
 
     Args:
-        weights: Keras variables that are trained.
+        weights: trainable Keras variables.
         decay: share of an average that one step keeps.
     """
 
@@ -26,11 +26,11 @@ class WeightAverages:
 
     @property
     def variables(self) -> list[Any]:
-        """What a checkpoint must hold."""
+        """The variables for a checkpoint."""
         return [*self._steps, *self._averages]
 
     def update(self) -> None:
-        """Takes in the weights after a training step; part of the graph."""
+        """Updates the averages after a training step; part of the graph."""
         import keras
 
         for steps in self._steps:
@@ -41,7 +41,7 @@ class WeightAverages:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """The network has the averages while this lasts, then its own weights again."""
+        """The network has the averages within the block, then its own weights again."""
         import keras
 
         own = [keras.ops.convert_to_numpy(weight) for weight in self._weights]
