@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from text_recognizer.datasets.formats.page_xml import OtherFormatError, PageText, read_page
+from text_recognizer.datasets.formats.page_xml import OtherFormatError, PageText, read_pages
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
 from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale
 from text_recognizer.errors import DataError, reason
@@ -62,7 +62,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
 def image_given_by(path: Path) -> Path | None:
     """The path of an XML file's image, which may not exist; None if the file is not ALTO or PAGE, unless damaged."""
     try:
-        text = read_page(path)
+        text = read_pages(path)[0]
     except OtherFormatError:
         return None
     except DataError:
@@ -74,7 +74,9 @@ def page_given_by(path: Path) -> ArchivePage:
     """The page of an XML file, with lines. Raises DataError: it cannot be read, or has none."""
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.")
-    page = _files(path).pages[0]
+    page, *others = _files(path).pages
+    if others:
+        raise DataError(f"{path} cannot be read: it holds {1 + len(others)} pages. Write a file for each page.")
     if page.text.format == "hocr":
         raise DataError(
             f"{path} is hOCR, whose lines are not read. Read its image instead: predict {page.image} --pages."

@@ -4,6 +4,7 @@ Sources: "ALTO" 2 to 4 (Library of Congress); "PAGE" 2010 to 2019 (PRImA, Univer
 """
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -70,11 +71,19 @@ class PageText:
 
 
 def read_page(path: Path) -> PageText:
-    """The page of an ALTO, PAGE XML or hOCR file.
+    """The only page of a file; otherwise as `read_pages`. Raises DataError: it has several."""
+    pages = read_pages(path)
+    if len(pages) > 1:
+        raise DataError(f"its file holds {len(pages)} pages: {path}. Write a file for each page.")
+    return pages[0]
+
+
+def read_pages(path: Path) -> list[PageText]:
+    """The pages of an ALTO, PAGE XML or hOCR file; usually there is one.
 
     Raises:
-        DataError: it is damaged or in none of the three formats, has no page or several, or measures lines in
-            millimetres or inches on a page without a size. The message names what the file describes.
+        DataError: it is damaged or in none of the three formats, has no page, or measures lines in millimetres or
+            inches on a page without a size. The message names what the file describes.
     """
     try:
         root = read_xml(path)
@@ -86,44 +95,38 @@ def read_page(path: Path) -> PageText:
     if reader is None:
         refused = OfDocumentError if root.tag in _OF_DOCUMENT else OtherFormatError
         raise refused(f"its file is neither ALTO nor PAGE XML nor hOCR: {path} begins with <{root.tag}>.")
-    return reader(root, path)
-
-
-def _only_page(pages: list[Element], path: Path, kind: str) -> Element:
-    """The page of a file. ALTO and PAGE name only one image, so the lines of a second page have none."""
-    if len(pages) > 1:
-        raise DataError(
-            f"its {kind} file holds {len(pages)} pages but can name only one image: {path}. Write a file for each page."
-        )
+    pages = list(reader(root, path))
     if not pages:
-        raise DataError(f"its {kind} file has no page: {path}.")
-    return pages[0]
+        raise DataError(f"its file has no page: {path}.")
+    return pages
 
 
-def _read_alto(root: Element, path: Path) -> PageText:
+def _read_alto(root: Element, path: Path) -> Iterator[PageText]:
     labels = {tag.get("ID", ""): tag.get("LABEL", "") for tags in root.iter("Tags") for tag in tags}
-    page = _only_page(list(root.iter("Page")), path, "ALTO")
-    image = next((one.text or "" for one in root.iter("fileName")), "")
-    lines = []
-    for line in page.iter("TextLine"):
-        kind = next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
-        parts = [one for one in line.iter() if one.tag in ("String", "SP")]
-        strings = [place for place, one in enumerate(parts) if one.tag == "String"]
-        between = parts[strings[0] : strings[-1]] if strings else []
-        gap = "" if any(one.tag == "SP" for one in between) else " "  # files of single words may omit the spaces
-        text = gap.join(" " if one.tag == "SP" else one.get("CONTENT", "") for one in parts).strip()
-        text += "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))  # stands for itself
-        baseline = _points(line.get("BASELINE", ""))  # before ALTO 4.2 a single number, the height of the row
-        lines.append(PageLine(line.get("ID", ""), text, _alto_outline(line), kind, baseline))
-    width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
+    image = next((one.text or "" for one in root.iter("fileName")), "").strip()
     unit = next((one.text or "" for one in root.iter("MeasurementUnit")), "").strip()
-    if lines and not width and not height and unit.lower() not in ("pixel", ""):
-        # The resolution in an image's metadata is often not the one of the scan.
-        raise DataError(
-            f"its outlines are in the unit '{unit}' but its page has no size: {path}. Give <Page> its WIDTH and "
-            f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
-        )
-    return PageText(image.strip(), width, height, _with_unique_names(lines), format="alto")
+    for page in root.iter("Page"):
+        width, height = _number(page.get("WIDTH")), _number(page.get("HEIGHT"))
+        lines = [_alto_line(line, labels) for line in page.iter("TextLine")]
+        if lines and not width and not height and unit.lower() not in ("pixel", ""):
+            # The resolution in an image's metadata is often not the one of the scan.
+            raise DataError(
+                f"its outlines are in the unit '{unit}' but its page has no size: {path}. Give <Page> its WIDTH and "
+                f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
+            )
+        yield PageText(image, width, height, _with_unique_names(lines), format="alto")
+
+
+def _alto_line(line: Element, labels: Mapping[str, str]) -> PageLine:
+    kind = next((labels[ref] for ref in line.get("TAGREFS", "").split() if labels.get(ref)), "")
+    parts = [one for one in line.iter() if one.tag in ("String", "SP")]
+    strings = [place for place, one in enumerate(parts) if one.tag == "String"]
+    between = parts[strings[0] : strings[-1]] if strings else []
+    gap = "" if any(one.tag == "SP" for one in between) else " "  # files of single words may omit the spaces
+    text = gap.join(" " if one.tag == "SP" else one.get("CONTENT", "") for one in parts).strip()
+    text += "".join(hyphen.get("CONTENT", "-") for hyphen in line.iter("HYP"))  # stands for itself
+    baseline = _points(line.get("BASELINE", ""))  # before ALTO 4.2 a single number, the height of the row
+    return PageLine(line.get("ID", ""), text, _alto_outline(line), kind, baseline)
 
 
 def _alto_outline(line: Element) -> Points:
@@ -136,35 +139,37 @@ def _alto_outline(line: Element) -> Points:
     return (x, y), (x + width, y), (x + width, y + height), (x, y + height)
 
 
-def _read_page(root: Element, path: Path) -> PageText:
-    page = _only_page(root.findall("Page"), path, "PAGE XML")
-    lines = []
-    for line in page.iter("TextLine"):
-        text = _text_equivalent(line)
-        if text is None:
-            text = " ".join(_text_equivalent(word) or "" for word in line.findall("Word"))
-        outline, baseline = _outline(line, "Coords"), _outline(line, "Baseline")
-        kind = _STRUCTURE_TYPE.search(line.get("custom", ""))
-        lines.append(PageLine(line.get("id", ""), text, outline, kind[1].strip() if kind else "", baseline))
-    width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
-    regions = [region for region in page.iter("TextRegion") if _text_equivalent(region)]
-    whole = tuple(region.get("id", "") for region in regions if next(region.iter("TextLine"), None) is None)
-    return PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines), whole, "page")
+def _read_page(root: Element, path: Path) -> Iterator[PageText]:  # noqa: ARG001 - as of the others
+    for page in root.findall("Page"):
+        lines = []
+        for line in page.iter("TextLine"):
+            text = _text_equivalent(line)
+            if text is None:
+                text = " ".join(_text_equivalent(word) or "" for word in line.findall("Word"))
+            outline, baseline = _outline(line, "Coords"), _outline(line, "Baseline")
+            kind = _STRUCTURE_TYPE.search(line.get("custom", ""))
+            lines.append(PageLine(line.get("id", ""), text, outline, kind[1].strip() if kind else "", baseline))
+        width, height = _number(page.get("imageWidth")), _number(page.get("imageHeight"))
+        regions = [region for region in page.iter("TextRegion") if _text_equivalent(region)]
+        whole = tuple(region.get("id", "") for region in regions if next(region.iter("TextLine"), None) is None)
+        yield PageText(page.get("imageFilename", ""), width, height, _with_unique_names(lines), whole, "page")
 
 
-def _read_hocr(root: Element, path: Path) -> PageText:
-    page = _only_page([one for one in root.iter() if "ocr_page" in _classes(one)], path, "hOCR")
-    title = _properties(page)
-    left, top, width, height = (*_numbers(title.get("bbox", "")), 0, 0, 0, 0)[:4]
-    if left or top:  # only a part of the image
-        width = height = 0
-    lines = []
-    for line in page.iter():
-        kind = next((one for one in _classes(line) if one in _HOCR_LINES), "")
-        if kind and not any(_HOCR_LINES.intersection(_classes(one)) for one in line.iter() if one is not line):
-            lines.append(_hocr_line(line, kind))
-    image = title.get("image", "").strip(" \"'")
-    return PageText(image, width, height, _with_unique_names(lines), format="hocr")
+def _read_hocr(root: Element, path: Path) -> Iterator[PageText]:  # noqa: ARG001 - as of the others
+    for page in root.iter():
+        if "ocr_page" not in _classes(page):
+            continue
+        title = _properties(page)
+        left, top, width, height = (*_numbers(title.get("bbox", "")), 0, 0, 0, 0)[:4]
+        if left or top:  # only a part of the image
+            width = height = 0
+        lines = []
+        for line in page.iter():
+            kind = next((one for one in _classes(line) if one in _HOCR_LINES), "")
+            if kind and not any(_HOCR_LINES.intersection(_classes(one)) for one in line.iter() if one is not line):
+                lines.append(_hocr_line(line, kind))
+        image = title.get("image", "").strip(" \"'")
+        yield PageText(image, width, height, _with_unique_names(lines), format="hocr")
 
 
 def _hocr_line(line: Element, kind: str) -> PageLine:

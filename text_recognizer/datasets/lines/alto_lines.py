@@ -15,11 +15,11 @@ class AltoLinesDataset(LineDataset):
     """Lines cut out of scanned pages, as ALTO 2 to 4, PAGE XML and hOCR describe them.
 
     An image is looked for at the path that its XML file names; beside the file under the same name; beside its folder
-    `page` or `alto`, as Transkribus exports them; and at that path from the folder above, as in an OCR-D workspace. A
-    file of several pages is rejected, because it names only one image. Outlines in millimetres or inches (ALTO) need
-    the size of their page. Lines that slope, bend or run vertically are straightened along their baseline or, without
-    one, along the slope of their outline. Folders called train, validation or test define the splits; otherwise whole
-    pages, or writers, are held out.
+    `page` or `alto`, as Transkribus exports them; and at that path from the folder above, as in an OCR-D workspace. The
+    pages of a file of several are those of the TIFF file that it names, in their order. Outlines in millimetres or
+    inches (ALTO) need the size of their page. Lines that slope, bend or run vertically are straightened along their
+    baseline or, without one, along the slope of their outline. Folders called train, validation or test define the
+    splits; otherwise whole pages, or writers, are held out.
 
     Args:
         path: a folder, searched recursively, or one XML file. A .hocr file counts if no XML file has its name.

@@ -182,7 +182,7 @@ def _convert(
     try:
         if page.problem:
             raise UnfitImageError(page.problem)
-        return _picture(page, read_grey(page.image), side, margin, preprocessing, marks)
+        return _picture(page, read_grey(page.image, page.frame), side, margin, preprocessing, marks)
     except (DataError, UnfitImageError) as error:
         return storable(reason(error))
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +11,12 @@ from urllib.parse import unquote
 
 from text_recognizer.datasets.base import SplitName
 from text_recognizer.datasets.formats.line_lists import SPLITS, refuse_packed
-from text_recognizer.datasets.formats.page_xml import OfDocumentError, PageText, read_page
+from text_recognizer.datasets.formats.page_xml import OfDocumentError, PageText, read_pages
 from text_recognizer.datasets.line_source import LineSample
 from text_recognizer.datasets.storage.file_states import files_below, named_file, state_of_files
 from text_recognizer.datasets.transcribed.page_images import LinesOfPage
 from text_recognizer.errors import DataError, SpecError, reason
-from text_recognizer.images.grey import SUFFIXES
+from text_recognizer.images.grey import SUFFIXES, pages_of_tiff
 from text_recognizer.settings import given_path
 from text_recognizer.wording import did_you_mean, received
 
@@ -33,6 +34,7 @@ class ArchivePage:
         image: path of the image, whether or not it exists.
         group: the writer, or the page itself, which must not be in two splits; "" if unknown.
         problem: why the page cannot be used, if already known.
+        frame: the page's in its image file, if that has several.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ArchivePage:
     group: str = ""
     split: SplitName | Literal[""] = ""
     problem: str = ""
+    frame: int | None = None
 
     def cut(self, along_outline: bool = True, steep_only: bool = False, alphabet: str = "") -> LinesOfPage:
         """The lines, to be cut out of the image; arguments: see LinesOfPage."""
@@ -51,7 +54,9 @@ class ArchivePage:
             for line, problem in zip(lines, problems, strict=True)
         )
         outlines, baselines = tuple(line.outline for line in lines), tuple(line.baseline for line in lines)
-        return LinesOfPage(samples, self.image, outlines, *size, along_outline, baselines, steep_only, alphabet)
+        return LinesOfPage(
+            samples, self.image, outlines, *size, along_outline, baselines, steep_only, alphabet, self.frame
+        )
 
 
 class AltoFiles:
@@ -109,7 +114,7 @@ class AltoFiles:
         Raises:
             DataError: no line is of the requested types.
         """
-        pages = [page for file in self.files if (page := self._page(file))]
+        pages = [page for file in self.files for page in self._pages_of(file)]
         if self.line_types is None:
             return pages
         kinds = {line.kind for page in pages for line in page.text.lines}
@@ -121,22 +126,31 @@ class AltoFiles:
             )
         return [replace(page, text=_with_types(page.text, self.line_types)) for page in pages]
 
-    def _page(self, file: Path) -> ArchivePage | None:
+    def _pages_of(self, file: Path) -> Iterator[ArchivePage]:
+        """The pages of a file. Those of several in one image file, a TIFF, are its pages, in that order."""
         name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
+        texts, writer, problem = [PageText()], "", ""
         try:
-            text, writer, problem = read_page(file), writer_of(file.stem, self.writer_pattern), ""
+            texts, writer = read_pages(file), writer_of(file.stem, self.writer_pattern)
         except OfDocumentError as error:
             if not self.path.is_file():
-                return None
-            text, writer, problem = PageText(), "", reason(error)
+                return
+            problem = reason(error)
         except DataError as error:
-            text, writer, problem = PageText(), "", reason(error)
-        if text.whole_regions and not text.lines and not problem:
-            problem = WHOLE_REGION
-        image = self.image_of(file, text)
-        if not problem and not os.path.isfile(image):  # noqa: PTH113 - any name
-            problem = f"the image file is missing: {image}"
-        return ArchivePage(name, text, image, writer, self._split(file), problem)
+            problem = reason(error)
+        images = [self.image_of(file, text) for text in texts]
+        frames: list[int] | list[None] = [None] * len(texts)
+        if len({*images}) < len(texts) and os.path.isfile(images[0]):  # noqa: PTH113 - any name
+            frames = pages_of_tiff(images[0]) or [0]
+            if len(frames) != len(texts):
+                counts = f"its file holds {len(texts)} pages, its image {len(frames)}"
+                problem = f"{counts}: {images[0]}. Write a file for each page"
+                texts, frames = [PageText()], [None]
+        for number, (text, image, frame) in enumerate(zip(texts, images, frames, strict=False), start=1):
+            mark = f"-{number}" if len(texts) > 1 else ""
+            group = writer if self.writer_pattern or not writer else writer + mark  # the page itself
+            why = problem or _problem_of(text, image)
+            yield ArchivePage(name + mark, text, image, group, self._split(file), why, frame)
 
     def image_of(self, file: Path, page: PageText) -> Path:
         """The path of the image of a page, which may not exist."""
@@ -157,6 +171,13 @@ class AltoFiles:
     def _split(self, file: Path) -> SplitName | Literal[""]:
         folders = file.relative_to(self.path).parts[:-1] if not self.path.is_file() else ()
         return next((SPLITS[folder.lower()] for folder in folders if folder.lower() in SPLITS), "")
+
+
+def _problem_of(text: PageText, image: Path) -> str:
+    if text.whole_regions and not text.lines:
+        return WHOLE_REGION
+    is_there = os.path.isfile(image)  # noqa: PTH113 - any name
+    return "" if is_there else f"the image file is missing: {image}"
 
 
 def _with_types(text: PageText, types: tuple[str, ...]) -> PageText:

@@ -30,6 +30,7 @@ class LinesOfPage(LineSource):
         baselines: one per sample, empty if the file has none; or none at all.
         steep_only: straighten only steep lines.
         alphabet: of lines without a text.
+        frame: of a TIFF file of several.
     """
 
     is_page = True
@@ -42,6 +43,7 @@ class LinesOfPage(LineSource):
     baselines: tuple[Points, ...] = ()
     steep_only: bool = False
     alphabet: str = ""
+    frame: int | None = None
 
     def read(self, position: int) -> Grey:
         scale = page_scale(self._image, self.width, self.height)
@@ -79,7 +81,7 @@ class LinesOfPage(LineSource):
 
     @cached_property
     def _image(self) -> Grey:
-        return read_grey(self.path)
+        return read_grey(self.path, self.frame)
 
 
 def box_outline(x1: float, y1: float, x2: float, y2: float) -> Points:

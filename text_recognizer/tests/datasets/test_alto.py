@@ -403,18 +403,60 @@ def test_a_data_set_that_kraken_compiled_is_refused_with_what_it_was_made_from(f
             dataset(str(path)).prepare()
 
 
-@pytest.mark.parametrize(("content", "kind"), [(alto(), "ALTO"), (page_xml(), "PAGE XML")])
-def test_a_file_of_two_pages_is_rejected_whole_for_it_names_one_image(folder, content, kind):
+def with_pages(content, count):
+    """The same file with its page so many times."""
+    tag = "<div class='ocr_page'" if "ocr_page" in content else "<Page "
+    begin, last = content.index(tag), "</div></div>" if "ocr_page" in content else "</Page>"
+    end = content.index(last) + len(last)
+    return content[:begin] + content[begin:end] * count + content[end:]
+
+
+@pytest.mark.parametrize("content", [alto(), page_xml(), hocr()], ids=["ALTO", "PAGE", "hOCR"])
+def test_the_pages_of_a_file_are_those_of_its_tiff_file(folder, content):
+    frames = [Image.fromarray(page_image(seed)) for seed in range(3)]
+    folder.mkdir(exist_ok=True)
+    frames[0].save(folder / "scan.tif", save_all=True, append_images=frames[1:])
+    (folder / "scan.xml").write_text(with_pages(content.replace("page.png", "scan.tif"), 3))
+    found = lines_of(prepared(folder))
+    assert {name: text for name, (text, _) in found.items()} == {
+        f"scan-{page}#l{index}": text for page in (1, 2, 3) for index, (_, text) in enumerate(LINES)
+    }
+    (x1, y1, x2, y2), _ = LINES[1]
+    for page in (1, 2, 3):
+        assert np.array_equal(found[f"scan-{page}#l1"][1], page_image(page - 1)[y1:y2, x1:x2])
+    pages = AltoParagraphsDataset(str(folder), side=64, margin=0)
+    pages.prepare()
+    assert sum(pages.sizes().values()) == 3  # each in a split of its own
+    by_writer = AltoFiles(str(folder), None, None, "sc").pages
+    assert [page.group for page in by_writer] == ["sc"] * 3
+
+
+def test_pages_of_hocr_may_have_an_image_each(folder):
+    for index in range(3):
+        write_page(folder, f"p{index}", "", seed=index)
+        (folder / f"p{index}.xml").unlink()
+    content = with_pages(hocr(), 3)
+    for index in range(3):
+        content = content.replace("page.png", f"p{index}.png", 1)
+    (folder / "book.hocr").write_text(content)
+    assert [(one.name, one.image.name, one.frame) for one in AltoFiles(str(folder), None, None, None).pages] == [
+        (f"book-{index + 1}", f"p{index}.png", None) for index in range(3)
+    ]
+
+
+@pytest.mark.parametrize("content", [alto(), page_xml()])
+def test_a_file_with_more_pages_than_its_image_is_rejected_whole(folder, content):
     for index in range(3):
         write_page(folder, f"p{index}", alto(image=""), seed=index)
-    begin, end = content.index("<Page "), content.index("</Page>") + len("</Page>")
-    write_page(folder, "two", content[:end] + content[begin:end] + content[end:])
+    write_page(folder, "two", with_pages(content, 2).replace("page.png", "two.png"))
     dataset = prepared(folder)
-    expected = f"its {kind} file holds 2 pages but can name only one image: {folder / 'two.xml'}. Write a file for each"
-    assert [(one.name, one.reason) for one in dataset.rejected] == [("two", f"{expected} page")]
-    (folder / "none.xml").write_text(content[:begin] + content[end:])
-    with pytest.raises(DataError, match=f"its {kind} file has no page: "):
+    expected = f"its file holds 2 pages, its image 1: {folder / 'two.png'}. Write a file for each page"
+    assert [(one.name, one.reason) for one in dataset.rejected] == [("two", expected)]
+    (folder / "none.xml").write_text(with_pages(content, 0))
+    with pytest.raises(DataError, match="its file has no page: "):
         read_page(folder / "none.xml")
+    with pytest.raises(DataError, match="its file holds 2 pages: .*two.xml. Write a file for each page"):
+        read_page(folder / "two.xml")
 
 
 def test_tenths_of_millimetres_become_pixels_by_the_size_of_the_page_or_are_refused(folder):

@@ -136,5 +136,5 @@ def test_hocr_that_is_no_xml_or_has_an_unknown_entity_is_refused_with_what_to_do
     with pytest.raises(DataError, match="the entity &nonsense; is unknown"):
         hocr_lines(tmp_path, hocr_line(0, (1, 2, 30, 9), "a&nonsense;b"))
     (tmp_path / "a.hocr").write_text("<html><body/></html>")
-    with pytest.raises(DataError, match="its hOCR file has no page"):
+    with pytest.raises(DataError, match="its file has no page"):
         read_page(tmp_path / "a.hocr")

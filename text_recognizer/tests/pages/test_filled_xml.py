@@ -168,6 +168,10 @@ REGION_OF_TEXT = (
     [
         (archive_pages.alto(""), "gives no lines"),
         (REGION_OF_TEXT, "gives no lines .* predict .*page.png --pages"),
+        (
+            archive_pages.alto().replace("</Layout>", "<Page/></Layout>"),
+            "holds 2 pages, .* Write a file for each page",
+        ),
         ("<mets/>", "neither ALTO nor PAGE XML nor hOCR"),
         (archive_pages.hocr(), "is hOCR, whose lines are not read. .* predict .*page.png --pages"),
         ("<alto", "its XML file is damaged"),
