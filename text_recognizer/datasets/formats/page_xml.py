@@ -22,6 +22,7 @@ _STRUCTURE_TYPE = re.compile(r"(?:^|\})\s*structure\s*\{(?:[^}]*;)?\s*type\s*:([
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _HOCR_LINES = {"ocr_line", "ocrx_line", "ocr_header", "ocr_caption", "ocr_textfloat"}  # Tesseract has the last three
 _HOCR_PROPERTY = re.compile(r"""([a-z_]+)\s+((?:"[^"]*"|[^";])*)""")
+_MOST_COEFFICIENTS = 4  # of a baseline; more overflow
 _HTML_SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -185,7 +186,7 @@ def _hocr_line(line: Element, kind: str) -> PageLine:
         outline = outline or ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
         turned: dict[int, Points] = {90: ((x2, y2), (x2, y1)), 180: ((x2, y1), (x1, y1)), 270: ((x1, y1), (x1, y2))}
         baseline = turned.get(int(_number(title.get("textangle"))), ())
-        if polynomial and not baseline:  # seen from the lower left corner of the box
+        if 0 < len(polynomial) <= _MOST_COEFFICIENTS and not baseline:  # seen from the lower left corner of the box
             columns = np.linspace(0, x2 - x1, 2 if len(polynomial) < 3 else 9)
             rows = y2 + np.polyval(polynomial, columns)
             baseline = tuple((_bounded(x1 + x), _bounded(y)) for x, y in zip(columns, rows, strict=True))

@@ -111,6 +111,8 @@ def test_lines_of_hocr_have_the_text_of_their_words_and_the_baseline_that_starts
     # 0.1 x² - 0.2 x - 3 below the corner at (10, 100): at x = 0, 5 and 10 that is -3, -1.5 and 5.
     assert [page.lines[2].baseline[at] for at in (0, 4, 8)] == [(10, 97), (15, 98.5), (20, 105)]
     assert page.lines[4].outline == ()
+    endless = hocr_line(0, (1, 2, 30, 9), "a", f"; baseline {'9' * 400} {'9 ' * 400}")
+    assert hocr_lines(tmp_path, endless).lines[0].baseline == ()
 
 
 @pytest.mark.parametrize(
