@@ -1,4 +1,4 @@
-"""text-recognizer: one command for everything, a subcommand a file in training/commands."""
+"""text-recognizer: the main command; each subcommand is a file in training/commands."""
 
 import importlib
 import inspect
@@ -43,10 +43,10 @@ def _main(argv: list[str]) -> int:
     if name in PROGRAMS:
         run: Callable[..., int] = importlib.import_module(PROGRAMS[name][0]).run
         return run(rest, prog=f"text-recognizer {name}")
-    # Entry points are read only for a name that is not ours: that takes 9 ms.
+    # Entry points are read only for names that are not built in: that takes 9 ms.
     if name not in SUMMARIES and ":" not in name and name not in (known := [*PROGRAMS, *names("command")]):
         raise SpecError(f"unknown command '{name}'.{did_you_mean(name, known)} Known: {', '.join(sorted(known))}.")
-    command = resolve("command", name)()  # only this one: a help text must not wait for others
+    command = resolve("command", name)()  # only this one: a help text must not import the others
     summary = (inspect.getdoc(command) or "").partition("\n")[0]
     parser = Parser(prog=f"text-recognizer {name}", description=summary)
     command.configure(parser)
@@ -56,7 +56,7 @@ def _main(argv: list[str]) -> int:
 
 
 def _help() -> str:
-    # What an entry point does is known only once it is imported.
+    # The description of an entry point is known only after it is imported.
     commands = {name: summary for name, (_, summary) in PROGRAMS.items()}
     commands |= {name: SUMMARIES.get(name, "of another package") for name in sorted(names("command"))}
     width = max(map(len, commands))

@@ -1,9 +1,9 @@
-"""The console commands. Until theirs is imported, Ctrl-C ends them without a traceback, too."""
+"""The console commands; Ctrl-C ends them without a traceback even during imports."""
 
 import functools
 import importlib
 
-_INTERRUPTED = 130  # as training.terminal.command_line has it, which takes a while to import
+_INTERRUPTED = 130  # as in training.terminal.command_line, which is slow to import
 
 
 def _entered(module: str) -> int:

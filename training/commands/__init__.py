@@ -1,1 +1,1 @@
-"""The subcommands of text-recognizer, one a file."""
+"""The subcommands of text-recognizer, one per file."""

@@ -13,14 +13,14 @@ class Command(ABC):
 
     @abstractmethod
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Declares the arguments, and sets `run`: a function of the parsed arguments that returns the exit code.
+        """Declares the arguments, and sets `run`: a function from parsed arguments to the exit code.
 
-        Heavy libraries are imported by what `run` names, so that a help text does not wait for them.
+        Import heavy libraries only inside that function, so that help texts do not wait for them.
         """
 
 
 def add_action(actions: Any, name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:  # noqa: A002
-    """A subcommand of a command; `actions` is what `add_subparsers` returns."""
+    """Adds a subcommand to a command; `actions` is the result of `add_subparsers`."""
     parser: argparse.ArgumentParser = actions.add_parser(name, help=help)
     parser.set_defaults(run=run)
     return parser

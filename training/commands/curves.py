@@ -1,4 +1,4 @@
-"""Learning curves drawn in the terminal. The only file that knows plotext."""
+"""Draws learning curves in the terminal. The only file that uses plotext."""
 
 import shutil
 import string
@@ -14,13 +14,13 @@ LINES = 16
 
 
 def draw_curves(rows_by_run: Mapping[str, Sequence[Mapping[str, Any]]], metric: str | None = None) -> str:
-    """One curve a run, by epoch; empty before a second epoch is reported. Raises SpecError: no run reports the metric.
+    """One curve per run, by epoch; empty before a second epoch is reported. Raises SpecError: no run has the metric.
 
-    On a terminal the curves have colours, elsewhere letters.
+    Curves are distinguished by colours on a terminal, elsewhere by letters.
 
     Args:
         rows_by_run: reports of metrics.jsonl by run id.
-        metric: which one; None takes the first usual one.
+        metric: the metric; None uses the first common one.
     """
     import plotext
 

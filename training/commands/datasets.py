@@ -1,4 +1,4 @@
-"""`text-recognizer datasets`: what is registered, fetching and verifying it, adding to the registry."""
+"""`text-recognizer datasets`: lists, downloads, verifies, registers and exports datasets."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import text_recognizer.datasets.exports  # noqa: F401 - whose kind is named here
+import text_recognizer.datasets.exports  # noqa: F401 - registers its kind
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset
 from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.exports.base import DatasetExport
@@ -235,7 +235,7 @@ def _table_of(store: Path) -> str | None:
     try:
         table = Store(store).meta["key"].get("table")
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return None  # _store_problems says so
+        return None  # _store_problems reports it
     return table if isinstance(table, str) else None
 
 

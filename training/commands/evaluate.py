@@ -1,4 +1,4 @@
-"""text-recognizer evaluate: a trained bundle on a split of a dataset, decoded as it was trained to or otherwise."""
+"""text-recognizer evaluate: evaluates a trained bundle on a split of a dataset, with its own or another decoding."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import POSITIVE, add_dataset_args
 
-SEED = 0  # of the choice of --limit
+SEED = 0  # for choosing samples with --limit
 DECODERS = ("decoding", "beam_width", "language_model", "lexicon")  # arguments of a model that are options here
 
 
@@ -80,7 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
         _decode_as_asked(model, bundle, dataset, asked, arguments)
-    chosen = None  # stands for all; a larger limit adds to the samples of a smaller one
+    chosen = None  # means all; a larger limit includes the samples of a smaller one
     if arguments.limit is not None and arguments.limit < len(split):
         chosen = np.sort(np.random.default_rng(SEED).permutation(len(split))[: arguments.limit])
     result = evaluate(model, split, arguments.split, chosen)
@@ -97,7 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
         if "unseen" in result.details:
             print(f"review   {result.details['unseen']}")
         print("".join(f"note     {text}\n" for text in notes), end="", flush=True)
-    if arguments.report is not None:  # last: where it cannot be written, the figures are there
+    if arguments.report is not None:  # last: if it cannot be written, the metrics have been printed
         said = {"spec": bundle.spec.to_json(), "run_id": bundle.run_id, "dataset": dataset.name, "notes": notes}
         write_evaluation_report(arguments.report, result, split, said)
     if arguments.gate:
@@ -128,7 +128,7 @@ def _replaced(bundle: Bundle, name: str) -> list[Bundle]:
 def _decode_as_asked(
     model: Model, bundle: Bundle, dataset: Dataset, asked: Mapping[str, Any], arguments: argparse.Namespace
 ) -> None:
-    """Another decoder, where the command line asks for one, learnt and tuned without the lines that are measured."""
+    """Replaces the decoder if requested, fitted and tuned without the evaluated lines."""
     if not asked and arguments.texts is None:
         return
     if asked.get("decoding") == "greedy":
@@ -141,12 +141,12 @@ def _decode_as_asked(
         if not reader.decoder.needs_tuning:
             raise SpecError("--texts are for --language-model and --lexicon: add one of them.")
         reader.language_model_texts = str(arguments.texts)
-        reader.finish(held_out, held_out)  # the texts are learnt from instead of the first
+        reader.finish(held_out, held_out)  # it learns from the given texts instead of the first split
     elif needs_learning:
         own = assemble(bundle.spec).dataset
         own.prepare()
         reader.finish(own.split("train"), held_out)
-    reader.calibrate(held_out)  # what it has is of another decoder
+    reader.calibrate(held_out)  # the stored calibration is for another decoder
 
 
 def _print_metrics(result: Evaluation, other_names: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""text-recognizer export: a trained bundle in the file of another runtime, compared before it is kept."""
+"""text-recognizer export: exports a trained bundle for another runtime, and verifies it."""
 
 import argparse
 import shutil
@@ -27,8 +27,8 @@ from training.terminal.log_file import standard_error_off
 
 GOLDEN_IMAGES = 64
 CALIBRATION_IMAGES = 256
-MOST_MEASURED = 5000  # samples of the validation split that a quantized model is measured on
-# What bytes instead of floats may cost of the headline metric.
+MOST_MEASURED = 5000  # samples of the validation split on which a quantized model is measured
+# Allowed loss in the headline metric by quantization.
 MOST_LOST_SHARE, MOST_ADDED_ERROR = 0.001, 0.0005
 
 
@@ -83,7 +83,7 @@ def _quantizes(name: str) -> bool:
 
 
 def _prepared(bundle: Bundle, may_lack: bool) -> Dataset | None:
-    """The dataset of a bundle; None where it is not on this machine, as of a bundle that was made elsewhere."""
+    """The prepared dataset of a bundle; None if it is not on this machine, as for a bundle from elsewhere."""
     try:
         dataset = assemble(bundle.spec).dataset
         dataset.prepare()
@@ -96,7 +96,7 @@ def _prepared(bundle: Bundle, may_lack: bool) -> Dataset | None:
 
 
 def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset | None, output: Path) -> str:
-    """Writes, reads again and compares; returns what was found. What fails is removed."""
+    """Writes, loads and verifies the export; returns the result. A failed export is removed."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         sets = noise(model) if dataset is None else [_images(model, dataset.split("train"), CALIBRATION_IMAGES)]
@@ -120,16 +120,16 @@ def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset |
 
 
 def _images(model: Model, split: Split, most: int) -> Images:
-    """Images from all over a split, whose first may be of one class or writer, as the network gets them."""
+    """Images spread over a split (the first ones may be of one class or writer), in the form of the network's input."""
     images: Images = model.arranged(split.batch(evenly_chosen(len(split), most)))["image"]
     return images
 
 
 def _measured(model: Model, attempts: Iterator[str], export: ModelExport, split: Split, output: Path) -> str:
-    """The first attempt that loses next to nothing on the validation split.
+    """The first attempt with a negligible loss on the validation split.
 
-    Errors of few samples are a matter of luck, so the outputs count too: their probabilities may not diverge from the
-    original's by a larger share of its uncertainty (entropy) than may be added to its errors.
+    Errors on few samples are subject to chance, so the outputs count too: the divergence of their probabilities from
+    the original's, as a share of its entropy, must not exceed the allowed increase in errors.
     """
     chosen, metric = evenly_chosen(len(split), MOST_MEASURED), model.metrics[0]
     allowed, shown = (MOST_LOST_SHARE if metric.larger_is_better else MOST_ADDED_ERROR), "none"

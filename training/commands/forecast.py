@@ -14,7 +14,7 @@ from training.runs.find import find_run
 from training.terminal.parser import number
 
 METRIC = "test_character_error_rate"
-_PERCENT = 5.0  # no reader makes five errors for each character
+_PERCENT = 5.0  # no reader makes five errors per character, so larger numbers are percentages
 
 
 class Forecast(Command):
@@ -59,7 +59,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _point(text: str, metric: str) -> tuple[int, float]:
-    """Training samples and rate of a run, or of what was typed."""
+    """Training samples and rate of a run, or from an argument."""
     samples, sign, rate = text.partition("=")
     if sign:
         try:
@@ -93,5 +93,5 @@ def _whole(number: float) -> int | None:
 def _shown(number: float) -> str:
     if math.isinf(number):
         return "no limit"
-    digits = max(0, len(str(round(number))) - 2)  # a forecast is not known to more than two
+    digits = max(0, len(str(round(number))) - 2)  # a forecast has at most two significant digits
     return f"{round(number, -digits):,.0f}"

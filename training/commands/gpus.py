@@ -1,4 +1,4 @@
-"""text-recognizer gpus: the devices, who holds what, who waits."""
+"""text-recognizer gpus: shows the devices, their holders and the queue."""
 
 import argparse
 import json
@@ -47,7 +47,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def as_table(status: Status) -> "RenderableType":
-    """The status for people."""
+    """The status as text."""
     from rich.console import Group
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""text-recognizer list: list what a spec or command line can name, with arguments and what they mean."""
+"""text-recognizer list: lists the parts of specs and command lines, with their arguments."""
 
 import argparse
 import json

@@ -40,6 +40,6 @@ def _run(arguments: argparse.Namespace) -> int:
     from training.mcp.server import serve
     from training.mcp.tools import Tools
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else it would end only with the next line of its input
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # otherwise it would exit only at the next line of input
     anyio.run(serve, Tools(Budget(arguments.runs, arguments.minutes)))
     return 0

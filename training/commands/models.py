@@ -1,4 +1,4 @@
-"""text-recognizer models: what was promoted, and which version a name stands for."""
+"""text-recognizer models: shows promoted models, and changes the current version of a name."""
 
 import argparse
 import json
@@ -98,7 +98,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _print_lineage(lineage: Mapping[str, Any] | None) -> None:
-    """The run, and under it what its weights come from, back to the first training."""
+    """Prints the run, and below it the origin of its weights, back to the first training."""
     label = "trained by"
     while lineage is not None:
         data = f" on {lineage['dataset']} ({lineage['dataset_fingerprint']})" if "dataset" in lineage else ""

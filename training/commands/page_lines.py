@@ -1,4 +1,4 @@
-"""Lines of pages as image files of their own: those that XML files outline, or those that are found."""
+"""Cuts lines of pages into image files: those given by XML files, or found ones."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -16,14 +16,14 @@ from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from training.commands.predict_sources import Source
 
-_Line = Callable[[], Grey]  # raises DataError, UnfitImageError: why there is no image
+_Line = Callable[[], Grey]  # raises DataError, UnfitImageError: there is no image
 
 
 def cut_lines(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> tuple[list[Path], dict[str, str]]:
-    """Writes the lines of pages as PNG files, cut as the reader's dataset cuts them.
+    """Writes the lines of pages as PNG files, cut as in the reader's dataset.
 
     Returns:
-        the files, and why other pages and lines have none.
+        the files, and the reasons for missing pages and lines.
     """
     made: list[Path] = []
     problems: dict[str, str] = {}
@@ -45,7 +45,7 @@ def cut_lines(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> t
 
 
 def _lines(page: Source, reader: LinePredictor) -> Iterator[tuple[int, _Line]]:
-    """The lines of a page, counted from 1. Raises DataError: it cannot be read, or gives none."""
+    """The lines of a page, counted from 1. Raises DataError: it cannot be read, or has none."""
     data_spec = reader.bundle.data_spec
     if page.is_xml and page.path is not None:
         given = page_given_by(page.path).cut(steep_only=not data_spec.straightened)

@@ -1,4 +1,4 @@
-"""text-recognizer predict: what a trained bundle reads in images of characters, lines or pages."""
+"""text-recognizer predict: reads images of characters, lines or pages with a trained bundle."""
 
 import argparse
 import time
@@ -35,7 +35,7 @@ from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import number
 
-TOGETHER = 64  # images that are read at once
+TOGETHER = 64  # images read at once
 
 
 class Predict(Command):
@@ -116,11 +116,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A source with its image; of the XML of a page there is no image, and of what failed only the error.
+    """A source with its image; for the XML of a page without image, and for a failure only with the error.
 
     Args:
-        size: of the image, (H, W) in pixels.
-        page: (H, W), if it is one; of lines and characters, which wait for others, pixels would take much memory.
+        size: size of the image, (H, W) in pixels.
+        page: (H, W), if it is a page; for lines and characters, which are batched, pixels would take much memory.
     """
 
     source: Source
@@ -144,10 +144,10 @@ class _Reader:
             if self._layout is None and self._bundle.data_spec.target == "character":
                 self._layout = "character"
         if self._bundle is not None or self._layout is not None:
-            self._predictor(self._layout or "line")  # what is wrong with a bundle is said before anything is read
+            self._predictor(self._layout or "line")  # problems of a bundle are reported before anything is read
 
     def read(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
-        """The readings in the order of their sources, each of which may fail by itself."""
+        """The readings in the order of their sources, each of which may fail separately."""
         for layout, opened in groupby(map(self._opened, sources), lambda one: one.layout):
             if layout in ("line", "character"):
                 while some := list(islice(opened, TOGETHER)):
@@ -199,7 +199,7 @@ class _Reader:
             return ParagraphTextRecognizer(None if detector is None else bundle_named(detector), reader)
 
     def _page(self, opened: _Opened) -> Reading | TextRecognizerError:
-        """A page, whose lines are given where it is XML."""
+        """Reads a page; for XML, with the given lines."""
         started = time.perf_counter()
         try:
             if opened.page is not None:
@@ -216,14 +216,14 @@ class _Reader:
     def _together(
         self, predictor: Predictor, opened: Sequence[_Opened]
     ) -> Iterator[tuple[Source, Reading | TextRecognizerError]]:
-        """Images of one line or character each."""
+        """Reads images of one line or character each."""
         started = time.perf_counter()
         made: list[NDArray[np.uint8] | TextRecognizerError] = []
         for one in opened:
             assert one.image is not None
             try:
                 made.append(predictor.prepared(one.image))
-            except TextRecognizerError as error:  # about an array, as of a TIFF file, it tells no name
+            except TextRecognizerError as error:  # the error about an array, as from a TIFF file, has no name
                 is_named = isinstance(one.image, Path)
                 made.append(error if is_named else DataError(f"{one.source.name}: {reason(error)}."))
         ready = [one for one in made if not isinstance(one, TextRecognizerError)]
@@ -242,7 +242,7 @@ class _Reader:
 
 
 def _usual_bundle(name: str) -> Bundle:
-    """The included bundle, or a promoted one of its name: `run_experiment --save` gives that name to any first try."""
+    """The included bundle, or a promoted one of its name, which `run_experiment --save` gives to any first try."""
     promoted = ModelStore().find(name)
     if promoted is not None:
         say(f"note: the promoted model {promoted} reads, not the included one. --bundle NAME names another.")
@@ -250,7 +250,7 @@ def _usual_bundle(name: str) -> Bundle:
 
 
 def _check_target(bundle: Bundle, wanted: str | None, reads_xml: bool) -> None:
-    """Checks that a bundle reads what is asked for. Raises DataError: it finds lines, or no line is there."""
+    """Checks that a bundle can read the images. Raises DataError: it is a detector, or there is no line reader."""
     target = bundle.data_spec.target
     if target == "pixels":
         raise DataError(

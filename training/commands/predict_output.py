@@ -1,4 +1,4 @@
-"""What `text-recognizer predict` prints or writes: text, JSON, or a document."""
+"""The output of `text-recognizer predict`: text, JSON, or a document."""
 
 import json
 import sys
@@ -22,13 +22,13 @@ FORMATS = tuple(SUFFIXES)
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in a source.
+    """The reading of a source.
 
     Args:
-        prediction: of one line or character; None for a page.
-        page: the lines of a page, or a page with the one line; None for a character.
-        time_ms: that it took to read a line, or the character.
-        given: the page whose lines are given.
+        prediction: reading of one line or character; None for a page.
+        page: the lines of a page, or a page with a single line; None for a character.
+        time_ms: time per line, or for the character.
+        given: the page with given lines.
     """
 
     source: Source
@@ -40,14 +40,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class Output:
-    """How readings are shown.
+    """How readings are printed or written.
 
     Args:
-        format: None for text, or for the XML file of a page whose lines are given.
-        folder: where files are written; None for standard output.
-        alternatives, confidence: whether texts list alternatives, and how sure each word is.
-        names_pages: whether the text of a page comes under its name.
-        overwrites: whether files that are there already may be replaced.
+        format: None for text, or for the XML file of a page with given lines.
+        folder: output folder; None for standard output.
+        alternatives, confidence: whether texts list alternatives, and the confidence of each word.
+        names_pages: whether the text of a page is preceded by its name.
+        overwrites: whether existing files may be replaced.
     """
 
     format: str | None
@@ -61,8 +61,8 @@ class Output:
         """Checks, before anything is read, that no two results go to the same file.
 
         Raises:
-            SpecError: documents would be printed after one another.
-            DataError: a file would be written twice, over one that is read, or over any other without being asked to.
+            SpecError: several documents would be printed to standard output.
+            DataError: a file would be written twice, over an input, or over an existing file without --overwrite.
         """
         if self.folder is None:
             documents = [one for one in sources if self._format_of(one) in ("alto", "page", "hocr")]
@@ -78,7 +78,7 @@ class Output:
                     f"the output for {source.name} would overwrite that for {other}, {path}. "
                     f"Choose another --output folder, or other names."
                 )
-            if path.exists() and not self.overwrites:  # often a transcription, or one that was corrected by hand
+            if path.exists() and not self.overwrites:  # often a transcription, or a reading corrected by hand
                 raise DataError(f"{path} already exists. Choose another --output folder, or add --overwrite.")
 
     def show(self, reading: Reading) -> None:
@@ -107,7 +107,7 @@ class Output:
             return given.filled()
         kind = self.format or "text"
         if kind in DOCUMENTS:
-            assert page is not None  # documents of single characters are refused before
+            assert page is not None  # documents of single characters were refused before
             image = given.image if given is not None else reading.source.path or Path(reading.source.name)
             return DOCUMENTS[kind](page, image.name).encode()
         if kind == "json":
@@ -143,7 +143,7 @@ class Output:
 
 
 def _sureness(prediction: Prediction) -> str:
-    """The confidence, and the expected error rate of a calibrated line: a long line is seldom right as a whole."""
+    """The confidence, and the expected error rate of a calibrated line: a long line is seldom entirely right."""
     expected = "" if prediction.expected_cer is None else f", expected CER {prediction.expected_cer:.3f}"
     return f"{prediction.confidence:.3f}{expected}"
 
@@ -165,7 +165,7 @@ def _to_json(reading: Reading) -> dict[str, Any]:
 
 
 def _prediction_json(prediction: Prediction, line: LineOfText | None = None) -> dict[str, Any]:
-    """What was read, with the place of each word and character: in its line, and on the page of a line of one."""
+    """The reading with the positions of words and characters: in the line, and on the page if the line is on one."""
     row: dict[str, Any] = {
         "text": prediction.text,
         "confidence": prediction.confidence,

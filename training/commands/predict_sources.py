@@ -1,9 +1,9 @@
-"""The images and pages that a command is asked to read: files, folders, addresses, standard input."""
+"""The images and pages to read: files, folders, addresses, standard input."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from os.path import realpath  # unlike Path.resolve, it raises nothing for links that lead in a circle
+from os.path import realpath  # unlike Path.resolve, it does not raise for circular links
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -21,13 +21,13 @@ _WEB = ("http://", "https://")
 
 @dataclass(frozen=True)
 class Source:
-    """One image, or the XML file of a page whose lines are given.
+    """One image, or the XML file of a page with given lines.
 
     Args:
-        name: as it was asked for.
-        place: of its file in a folder of results, without an ending.
-        path: None for what is not a file.
-        frame: which of a TIFF file that has several.
+        name: name as given.
+        place: path of its output file in the results folder, without an ending.
+        path: None if it is not a file.
+        frame: page of a TIFF file with several.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Source:
 
         Raises:
             DataError: standard input is empty.
-            RefusedError: an address may not be asked, or does not answer.
+            RefusedError: an address is not allowed, or does not respond.
         """
         if self.path is not None:
             return self.path if self.frame is None else read_grey(self.path, self.frame)
@@ -62,7 +62,7 @@ class Source:
 
 
 def sources_of(asked: Sequence[str]) -> list[Source]:
-    """All that is to be read, folders with all that is in them. Raises DataError: a folder holds nothing to read."""
+    """All sources, with the contents of folders. Raises DataError: a folder has nothing to read."""
     return [source for one in asked for source in _sources(one)]
 
 
@@ -78,7 +78,7 @@ def _sources(asked: str) -> list[Source]:
     images = {one: image_given_by(one) for one in files if one.suffix.lower() == ".xml"}
     xml = {one: image for one, image in images.items() if image is not None}
     stems = {one.with_suffix("") for one in xml}
-    given = set(map(realpath, xml.values()))  # their lines are: they are not looked for
+    given = set(map(realpath, xml.values()))  # images with given lines: these are not searched for
     found = [
         page
         for one in files
@@ -110,5 +110,5 @@ def _pages(source: Source) -> list[Source]:
 def _stem_of(url: str) -> str:
     try:
         return PurePosixPath(unquote(urlsplit(url).path).replace("\0", "")).stem
-    except ValueError:  # it is refused when it is asked for
+    except ValueError:  # it is refused when it is requested
         return ""

@@ -1,4 +1,4 @@
-"""text-recognizer promote: the model of a run, or of the best run of a sweep, gets a name."""
+"""text-recognizer promote: gives a name to the model of a run, or of the best run of a sweep."""
 
 import argparse
 import os
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _bundle(source: str) -> Bundle:
-    """The bundle of a sweep's best trial, by its best run; or of what else has this name."""
+    """The bundle of the best run of a sweep's best trial; or of a run, bundle or model of this name."""
     try:
         sweep = find_sweep(source)
     except RunError:
@@ -68,7 +68,7 @@ def _bundle(source: str) -> Bundle:
 
 
 def _name_at_wandb(run: Run, version: Version) -> str | None:
-    """The name at W&B, whose artifact of the run gets an alias, or why there is none; None where it has no such run."""
+    """The name at W&B, after adding an alias to the run's artifact, or why there is none; None without such a run."""
     place = read_sent(run.folder)
     if not place.get("entity") or os.environ.get("WANDB_MODE", "online") not in ("online", "run") or not has_key():
         return None
@@ -79,6 +79,6 @@ def _name_at_wandb(run: Run, version: Version) -> str | None:
         artifact = wandb.Api(timeout=WANDB_TIMEOUT_S).artifact(f"{path}:best", type="model")
         artifact.aliases = [*artifact.aliases, f"{version.name}-{version.number}"]
         artifact.save()
-    except Exception as error:  # noqa: BLE001 - W&B raises errors of many kinds, and the model is promoted already
+    except Exception as error:  # noqa: BLE001 - W&B raises errors of many kinds, and the model is already promoted
         return f"not told, the model is promoted without it: {error}"
     return f"{path}:{version.name}-{version.number}"

@@ -1,4 +1,4 @@
-"""text-recognizer pseudo-label: a run's readings of untranscribed lines, as training data."""
+"""text-recognizer pseudo-label: turns readings of untranscribed lines into training data."""
 
 import argparse
 import json
@@ -42,10 +42,10 @@ from training.terminal.log_file import standard_error_off
 from training.terminal.parser import number
 
 LINES, LEFT_OUT, SPEC = "lines.json", "left_out.json", "spec.json"
-CUT = "cut"  # the folder of lines that were cut out of pages
-TOGETHER = 64  # images that are read at once
-FEWEST = 3  # lines of a dataset
-_MARK = "pseudo"  # the column by which lists of pseudo-labels are known
+CUT = "cut"  # the folder of lines cut out of pages
+TOGETHER = 64  # images read at once
+FEWEST = 3  # minimum number of lines in a dataset
+_MARK = "pseudo"  # the column that identifies lists of pseudo-labels
 _OF_FORM = ("height", "max_width", "width", "ink", "source_ink", "preprocessing", "normalization")
 
 
@@ -62,7 +62,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A line that is not trained on, in detail: how confident its reading is, or why there is none."""
+    """A line that is left out, with the confidence of its reading, or why there is none."""
 
     file: str
     reason: Reason
@@ -71,7 +71,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class PseudoLine:
-    """A line with its reading; `confidence` is the share of its characters that are expected to be right."""
+    """A line with its reading; `confidence`: expected share of correct characters."""
 
     file: str
     text: str
@@ -112,7 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise DataError(f"{folder} holds pseudo-labels already, which a run may need. Choose another --output.")
     sources = sources_of(arguments.images)
     pages = [source for source in sources if arguments.pages or source.is_xml]
-    for name in (LEFT_OUT, SPEC, *([CUT] if pages else [])):  # ours is removed where nothing comes of it
+    for name in (LEFT_OUT, SPEC, *([CUT] if pages else [])):  # our own folder is removed after a failure
         if (folder / name).exists():
             raise DataError(f"{folder / name} already exists and would be overwritten. Choose another --output.")
     paths = [_file(source.path, source.name) for source in sources if source not in pages]
@@ -139,7 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _cut(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> Iterator[tuple[list[Path], list[LeftOut]]]:
-    """Lines of pages as files, removed again where nothing comes of them."""
+    """Cuts lines of pages into files, which are removed after a failure."""
     try:
         made, problems = cut_lines(pages, folder, reader) if pages else ([], {})
         yield made, [LeftOut(storable(name), Reason.UNREADABLE, storable(detail)) for name, detail in problems.items()]
@@ -152,7 +152,7 @@ def _cut(pages: Sequence[Source], folder: Path, reader: LinePredictor) -> Iterat
 def _chosen(
     read: Sequence[PseudoLine], left_out: Sequence[LeftOut], coverage: float | None, keep_above: float | None
 ) -> tuple[list[PseudoLine], list[LeftOut]]:
-    """The surest lines, surest first, and those that are not. Raises DataError: there are too few to keep."""
+    """The most confident lines, in descending order, and the others. Raises DataError: there are too few to keep."""
     read = sorted(read, key=lambda one: -one.confidence)
     if coverage is not None:
         kept = read[: round(coverage * len(read))]
@@ -180,10 +180,10 @@ def _file(path: Path | None, name: str) -> Path:
 
 
 def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
-    """The transcribed lines that a bundle was trained on, and the parts that they are; earlier pseudo-labels left out.
+    """The transcribed lines that a bundle was trained on, as dataset parts; without earlier pseudo-labels.
 
     Raises:
-        DataError: its data is not here or has changed, or it reads no lines.
+        DataError: its data is missing or has changed, or it does not read lines.
         SpecError: its dataset is from another package.
     """
     if bundle.data_spec.target != "line":
@@ -192,7 +192,7 @@ def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
         raise SpecError(f"its dataset '{bundle.spec.dataset}' cannot be joined with others: make it an entry point.")
     spec = bundle.spec.override(
         {"train_args.initial_weights": None}
-    )  # they may be gone, and the bundle's own take over
+    )  # they may be gone, and the bundle's own are used instead
     try:
         dataset: Dataset = assemble(spec).dataset
         dataset.prepare()
@@ -235,7 +235,7 @@ def _first(dataset: Dataset) -> LineDataset:
 def _read(
     paths: Sequence[Path], predictor: LinePredictor, form: LineForm, known: dict[int, Reason]
 ) -> tuple[list[PseudoLine], list[LeftOut]]:
-    """The readings of lines; and the lines that have none, or are known."""
+    """The readings of lines; and the lines without a reading, or with a known text."""
     read, left_out = list[PseudoLine](), list[LeftOut]()
     with progress("pseudo-label", len(paths), "line") as done:
         for start in range(0, len(paths), TOGETHER):

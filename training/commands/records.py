@@ -1,4 +1,4 @@
-"""text-recognizer records: TFRecords of characters or lines, written, read, checked and given other labels."""
+"""text-recognizer records: writes, reads, checks and relabels TFRecords of characters or lines."""
 
 import argparse
 import json
@@ -191,7 +191,7 @@ def _print_listed(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _named(rejected: Sequence[Rejected]) -> int:
-    """Says what was left out; the exit code."""
+    """Reports what was left out; returns the exit code."""
     for one in rejected[:_MOST_NAMED]:
         sys.stderr.write(f"{one.name}: {one.reason}\n")
     if rejected:

@@ -1,4 +1,4 @@
-"""text-recognizer runs: look at run folders, compare them, run one again."""
+"""text-recognizer runs: shows and compares runs, and runs one again."""
 
 import argparse
 import csv
@@ -218,7 +218,7 @@ def _tail(arguments: argparse.Namespace) -> int:
     if run.status().state == "created":
         say(f"{run.id} has not started yet; waiting for its first line (Ctrl-C to stop waiting)")
     while not log.exists():
-        # The log again, after the state: a run may start and end between the two.
+        # The log again, after the state: a run may start and end in between.
         if run.status().state not in AT_WORK and not log.exists():
             raise RunError(f"the run {run.folder} has no log.")
         time.sleep(TAIL_S)
@@ -227,7 +227,7 @@ def _tail(arguments: argparse.Namespace) -> int:
     with open(log, encoding="utf-8", errors="replace") as file:
         sys.stdout.writelines(deque(file, arguments.lines))
         while True:
-            # Before reading: what it prints last comes too. Its lock is free when its log is whole.
+            # Before reading, so that the last output is included. The lock is free once the log is complete.
             at_work = run.status().state in AT_WORK or run.is_held()
             sys.stdout.write(file.read())
             sys.stdout.flush()
@@ -244,7 +244,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
 
 
 def _row(run: Run) -> RunRow:
-    """What the table of runs says of one. Raises RunError: the run is damaged."""
+    """The row of a run in the table of runs. Raises RunError: the run is damaged."""
     row = read_row(run.folder)
     if row is None or row.damage:
         raise RunError(str(row.damage) if row else f"{run.folder} is no longer a run folder.")

@@ -94,4 +94,4 @@ def _name_of(asked: str, bundle: "Bundle") -> str:
     if promoted is not None and promoted.folder == bundle.folder:
         return promoted.name
     folder = bundle.folder.resolve()
-    return folder.parent.name if folder.name == "model" else folder.name  # "model" lies in a run
+    return folder.parent.name if folder.name == "model" else folder.name  # "model" is a subfolder of a run

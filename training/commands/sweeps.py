@@ -1,4 +1,4 @@
-"""text-recognizer sweeps: look at sweeps and steer them."""
+"""text-recognizer sweeps: shows and controls sweeps."""
 
 import argparse
 import json
@@ -126,7 +126,7 @@ def _export(arguments: argparse.Namespace) -> int:
     assert plan.config is not None
     history = History(folder.facts().metric, folder.trials())
     past = [history.past(trial) for trial in history.trials.values()]
-    with open(arguments.file, "x"):  # what the system refuses is said in its words, not in those of a database
+    with open(arguments.file, "x"):  # gives the system's error message, not the database's
         pass
     study_of(plan.config.space, history.metric, past, f"sqlite:///{arguments.file}", folder.name)
     print(f"{len(past)} trials written. Look at them: optuna-dashboard sqlite:///{arguments.file}")

@@ -1,4 +1,4 @@
-"""text-recognizer sync: send runs and sweeps to W&B that were made offline or could not be sent."""
+"""text-recognizer sync: sends offline or unsent runs and sweeps to W&B."""
 
 import argparse
 from dataclasses import replace
@@ -67,7 +67,7 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _register(sweep: SweepFolder, done: list[Sent]) -> None:
-    """Registers a sweep and its sent runs at W&B. Raises RunError: W&B lacks one, and would try its point again."""
+    """Registers a sweep with its sent runs at W&B. Raises RunError: W&B lacks a run, and would try its point again."""
     lacking = [sent for sent in done if sent.outcome in ("failed", "damaged", "skipped")]
     missing = [sent for sent in lacking if sent.outcome != "skipped" or sent.run.attempts()]
     if missing:
@@ -96,13 +96,13 @@ def _named(names: list[str]) -> tuple[list[SweepFolder], list[Run]]:
 
 
 def runs_of(sweep: SweepFolder) -> list[Run]:
-    """The runs of a sweep in the order of its trials, with those reused from elsewhere."""
+    """The runs of a sweep in the order of its trials, including those reused from elsewhere."""
     folders = [run.folder for trial in sweep.trials().values() for run in trial.runs]
     return [Run(folder) for folder in folders if is_made(folder)]
 
 
 def _everything() -> list[Run]:
-    """What may be sent, and damaged runs, which are reported."""
+    """Everything that can be sent, and damaged runs, which are reported."""
     rows = sorted(read_rows(), key=lambda row: (row.value("created") or 0.0, row.folder.name))
     return [Run(row.folder) for row in rows if not row.status or _is_sendable(row)]
 

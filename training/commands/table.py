@@ -1,6 +1,6 @@
 """The table of commands, without importing them.
 
-A further command is one file with a subclass of `Command`, and one line here; or an entry point.
+To add a command: one file with a subclass of `Command`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind
@@ -26,7 +26,7 @@ _COMMANDS = {
     "gpus": ("Gpus", "show devices, and the runs that hold or wait for them"),
     "list": ("ListNames", "list what a spec or command line can name, with arguments"),
 }
-# Commands that are programs of their own as well, with the module of each.
+# Commands that are also separate programs, with their modules.
 PROGRAMS = {
     "run": ("training.run_experiment", "train, evaluate and track one experiment (the same as run_experiment)"),
     "sweep": ("training.run_sweep", "train many experiments from a sweep file or a list (the same as run_sweep)"),

@@ -63,7 +63,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def chosen(rows: Sequence[RunRow], ended: int) -> list[RunRow]:
-    """Active runs, the newest first, then those that ended last."""
+    """Active runs, newest first, then those that ended most recently."""
     at_work = [row for row in rows if row.state in AT_WORK]
     others = [row for row in rows if row.state not in AT_WORK]
     others.sort(key=lambda row: row.times.get("ended", row.times.get("created", 0.0)), reverse=True)
@@ -78,7 +78,7 @@ def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
     from rich.text import Text
 
     table = Table("run", "state", "epoch", "took", "latest", box=SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].overflow = "fold"  # an id that is cut off names nothing
+    table.columns[0].overflow = "fold"  # a truncated id is useless
     for row in rows:
         reported = _reported(row)
         latest = next((f"{name} {shown(name, reported[name])}" for name in _REPORTED if name in reported), "-")
@@ -90,7 +90,7 @@ def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
 
 
 def _reported(row: RunRow) -> dict[str, Any]:
-    """The last report of a run; of many, only the end of the file is read."""
+    """The last report of a run; only the end of the file is read."""
     found = reports(read_tail(row.folder / "metrics.jsonl", Cursor(), most=64 * 1024, whole_lines=True))
     trained = [one for one in found if "epoch" in one]
     return {name: value for one in trained[-2:] for name, value in one.items()}

@@ -1,1 +1,1 @@
-"""Devices: what there is, who holds it, who waits for it."""
+"""Devices: detection, leases and the queue."""

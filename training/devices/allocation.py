@@ -1,8 +1,8 @@
-"""Who gets which device: a pure function of what is held, who waits since when, and what can be used.
+"""Allocation of devices: a pure function of leases, waiting requests and usable devices.
 
-First come, first served: a request never takes what an earlier waiting request could use, so that one for four GPUs
-does not starve behind many for one. A request that could not start even if all leases ended (because programs outside
-the leases use its devices) blocks no other.
+First come, first served: a request never takes devices that an earlier waiting request could use, so that a request for
+four GPUs does not starve behind many for one. A request that could not start even if all leases ended (because programs
+without a lease use its devices) does not block others.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,19 +11,19 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-# Devices by UUID, each with the memory taken of it in MiB; None: the whole device, not shared.
+# Devices by UUID, with the allocated memory in MiB; None: the whole device, exclusively.
 Holding = Mapping[str, Annotated[int, Ge(1), Le(2**40)] | None]
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What one request would be content with.
+    """The devices that would satisfy a request.
 
     Args:
-        count: how many devices, all or nothing.
-        candidates: the devices that would do, in order of preference, with the memory wanted of each.
-        force: also devices that programs outside the leases use.
-        text: the wish for people: "2 GPUs".
+        count: number of devices, all or nothing.
+        candidates: suitable devices in order of preference, with the memory needed on each.
+        force: also use devices that are used by programs without a lease.
+        text: the wish in words: "2 GPUs".
     """
 
     count: Annotated[int, Ge(1)]
@@ -39,13 +39,13 @@ def allocate(
     capacity_mib: Mapping[str, int],
     usable: Callable[[str, Wish], bool],
 ) -> dict[str, int | None] | None:
-    """The devices that a request gets now, or None when it must wait.
+    """The devices that a request gets now, or None if it must wait.
 
     Args:
-        earlier: the requests that wait for longer, oldest first; read only as far as needed.
-        held: what all leases hold.
-        capacity_mib: memory to share out, by device; 0 where it is unknown, then a device is only given whole.
-        usable: whether a wish may use a device, leases aside.
+        earlier: earlier waiting requests, oldest first; read only as far as needed.
+        held: devices held by all leases.
+        capacity_mib: memory that can be shared, by device; 0 if unknown: then a device is only allocated whole.
+        usable: whether a wish may use a device, apart from leases.
     """
     left_mib, shared, closed = dict(capacity_mib), set[str](), set[str]()
 
@@ -62,7 +62,7 @@ def allocate(
         fitting = [uuid for uuid, size in wish.candidates.items() if fits(uuid, size) and usable(uuid, wish)]
         if len(fitting) < wish.count:
             return None
-        # The fullest device that still has room first: whole devices stay whole for those who need one.
+        # Best fit: the fullest device with enough memory first, so that whole devices stay available.
         fitting.sort(key=lambda uuid: 0 if wish.candidates[uuid] is None else left_mib.get(uuid, 0))
         chosen = fitting[: wish.count]
         return {uuid: memory_mib for uuid, memory_mib in wish.candidates.items() if uuid in chosen}
@@ -75,9 +75,9 @@ def allocate(
         if other is None:
             return choose(wish)
         if (chosen := choose(other)) is not None:
-            take(chosen)  # it will be there at its next look
+            take(chosen)  # it will take them when it next checks
             continue
-        # Its devices are kept for it, provided that leases are all that stands in its way.
+        # Its devices are reserved for it if only leases are in its way.
         hoped_for = [uuid for uuid in other.candidates if usable(uuid, other)]
         if len(hoped_for) >= other.count:
             closed.update(hoped_for)

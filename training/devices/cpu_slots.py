@@ -1,4 +1,4 @@
-"""Cores and threads for several trials at once, so that together they use the machine once, not several times over."""
+"""Divides cores and threads among concurrent trials, so that they do not oversubscribe the machine."""
 
 import contextlib
 import os
@@ -11,27 +11,27 @@ from text_recognizer.wording import received
 
 @dataclass(frozen=True)
 class CpuSlot:
-    """A concurrent trial's part of the processor: cores, disjoint unless there are too few, and threads."""
+    """A concurrent trial's share of the processor: cores, disjoint unless there are too few, and threads."""
 
     cores: tuple[int, ...]
     threads: int
 
     @property
     def environ(self) -> dict[str, str]:
-        """What TensorFlow, OpenMP and the BLAS libraries read when they are loaded."""
+        """Environment variables read by TensorFlow, OpenMP and BLAS libraries when they are loaded."""
         return {
             "TF_NUM_INTRAOP_THREADS": str(self.threads),
-            # Operations side by side: more than two find nothing to do in chains of layers.
+            # Parallel operations: chains of layers cannot use more than two.
             "TF_NUM_INTEROP_THREADS": str(min(self.threads, 2)),
             **{f"{library}_NUM_THREADS": str(self.threads) for library in ("OMP", "OPENBLAS", "MKL")},
         }
 
 
 def cpu_slots(jobs: int) -> list[CpuSlot]:
-    """Divides the cores that this process may use among concurrent trials. Raises DeviceError: jobs is less than 1.
+    """Divides the cores available to this process among concurrent trials. Raises DeviceError: jobs is less than 1.
 
-    Hyper-threads of one core stay together, and so do the cores of one processor. A container's limit of processor
-    time counts too: four cores of which two may be used at a time give two threads in all.
+    Hyper-threads of one core stay together, and so do the cores of one processor. A container's CPU limit is respected:
+    four cores with a limit of two give two threads in total.
     """
     if jobs < 1:
         raise DeviceError(f"the number of concurrent jobs must be at least 1. {received(jobs)}")
@@ -46,7 +46,7 @@ def cpu_slots(jobs: int) -> list[CpuSlot]:
 
 
 def _place_of_core(core: int) -> tuple[int, int, int]:
-    """Processor, core in it, hyper-thread: neighbours in this order share caches."""
+    """Sort key of processor, core, hyper-thread: neighbours in this order share caches."""
     topology = Path(f"/sys/devices/system/cpu/cpu{core}/topology")
     try:
         package = int((topology / "physical_package_id").read_text())
@@ -56,7 +56,7 @@ def _place_of_core(core: int) -> tuple[int, int, int]:
 
 
 def _cpu_quota(mount: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """Cores' worth of processor time that the container of this process allows; None without a limit."""
+    """The CPU limit of this process's container in cores; None without a limit."""
     for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):  # of control groups, version 2 and 1
         with contextlib.suppress(OSError, ValueError):
             quota, period = " ".join((mount / name).read_text() for name in names).split()

@@ -1,4 +1,4 @@
-"""Decision: what a process can see and do in the lease folder while it holds the mutex."""
+"""Decision: operations on the lease folder while this process holds the mutex."""
 
 import contextlib
 import functools
@@ -30,21 +30,21 @@ class Ticket:
         return int(self.path.stem)
 
     def leave(self) -> None:
-        """Gives up this process's part; the file goes when no child holds it any more."""
+        """Closes this process's copy; the file is removed when no child holds it any more."""
         os.close(self.descriptor)
         lock_files.remove_if_unlocked(self.path)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A device that is held outside the records: how, as the end of a sentence "GPU 0 is …"."""
+    """A device that is held outside the records, and how, as the end of a sentence "GPU 0 is …"."""
 
     uuid: str
     how: str
 
 
 class Decision:
-    """What can be seen and done while the mutex is held: descriptors of the folder and of its mutex."""
+    """Operations while the mutex is held, with descriptors of the folder and of its mutex."""
 
     def __init__(self, path: Path, folder: int, mutex: int) -> None:
         self.path = path
@@ -79,16 +79,16 @@ class Decision:
         for entry in self._live(".waiting"):
             if before is not None and entry.number >= before:
                 return
-            # A child forked by the process that waited may have inherited the lock, but it does not wait.
+            # A child forked by the waiting process may have inherited the lock, but it does not wait.
             if not entry.record.process_is_gone():
                 yield entry
 
     def queue_length(self, before: int) -> int:
-        """How many requests wait for longer; dead ones that were not noticed yet are counted too."""
+        """The number of earlier requests, including dead ones that have not been noticed yet."""
         return sum(number < before and path.suffix == ".waiting" for number, path in self._entries)
 
     def lock_devices(self, holding: Holding) -> list[int] | Kept:
-        """Locks all devices or none: the descriptors that keep the locks, or the first device that cannot be had."""
+        """Locks all devices or none: returns the descriptors of the locks, or the first unavailable device."""
         with contextlib.ExitStack() as undo:
             descriptors: list[int] = []
 
@@ -96,7 +96,7 @@ class Decision:
                 undo.callback(os.close, descriptor)
                 descriptors.append(descriptor)
 
-            # systemd-tmpfiles leaves a folder alone that is locked.
+            # systemd-tmpfiles does not clean up a locked folder.
             keep(os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._folder))
             with contextlib.suppress(OSError):  # a file system without such locks
                 lock_files.lock(descriptors[0], shared=True)

@@ -1,4 +1,4 @@
-"""The GPUs of this machine: what a process can be given, and its state at one moment. Nothing here touches CUDA."""
+"""The GPUs of this machine and their current state. Nothing here uses CUDA."""
 
 import os
 import threading
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Device:
-    """One thing that a process can be given: a whole GPU, or one MIG instance of a GPU in MIG mode.
+    """A device that can be leased: a whole GPU, or one MIG instance of a GPU in MIG mode.
 
     Args:
-        uuid: "GPU-…" or "MIG-…", as CUDA_VISIBLE_DEVICES takes it.
-        gpu_index: number of the physical GPU, as nvidia-smi counts.
-        memory_mib: what programs can use; None where NVML does not say.
-        parent: the UUID of the GPU that a MIG instance is part of.
+        uuid: "GPU-…" or "MIG-…", as in CUDA_VISIBLE_DEVICES.
+        gpu_index: number of the physical GPU, as in nvidia-smi.
+        memory_mib: memory available to programs; None if NVML does not report it.
+        parent: the UUID of a MIG instance's GPU.
     """
 
     uuid: str
@@ -29,11 +29,11 @@ class Reading:
     """The state of a device at one moment.
 
     Args:
-        processes: memory in MiB of those that compute on it, by the number that NVML gives; None where NVML cannot
-            tell, for the reason in cannot_tell.
-        never_tells: that reason will not change.
+        processes: memory in MiB of the processes on it, by process id from NVML; None if NVML cannot list them, for the
+            reason in cannot_tell.
+        never_tells: that reason is permanent.
         fault: why the device must not be used; None for a healthy one.
-        identified: False when it cannot be said which device, or in what form, is at fault; it may come back.
+        identified: False if it is unknown which device, or in what form, has the fault; it may come back.
         compute_mode: "default", "exclusive process" or "prohibited" (nvidia-smi -c).
     """
 
@@ -49,7 +49,7 @@ class Reading:
 
 
 class Nvml:
-    """NVML, loaded and opened at the first question. Usable from several threads, and again after a fork."""
+    """NVML, loaded and initialised on first use. Usable from several threads, and again after a fork."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -58,7 +58,7 @@ class Nvml:
 
     @property
     def absence(self) -> str:
-        """Why there is no device, after devices() or readings() came back empty."""
+        """Why there are no devices, after devices() or readings() returned none."""
         return self._absence or "NVML counts 0 GPUs"
 
     def devices(self) -> list[Device]:

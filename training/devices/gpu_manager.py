@@ -1,7 +1,7 @@
-"""GPUManager: leases on devices, so that no two runs of a machine ever get the same one.
+"""GPUManager: leases on devices, so that no two runs on a machine ever get the same one.
 
 A lease is a kernel lock. It is held by the process that took it and by every child that inherited its descriptors, and
-it is gone when the last of them is, however they died. There is no server and nothing to clean up.
+ends when the last of them exits, for any reason. There is no server and nothing to clean up.
 """
 
 import os
@@ -25,18 +25,18 @@ MEMORY_VARIABLE = "TEXT_RECOGNIZER_GPU_MEMORY_MIB"
 
 @dataclass(eq=False)
 class Lease:
-    """Devices that are this process's until release(), or until it and all children that inherited the lease are gone.
+    """Devices of this process until release(), or until it and all children that inherited the lease have exited.
 
     A child inherits it by being forked, or started with ``subprocess.Popen(…, pass_fds=lease.fds,
     env=os.environ | lease.environ)``. A lease that is dropped without release() stays as long as the process.
 
     Args:
         devices: in the order in which the program will see them; none for a lease on the CPU.
-        memory_mib: how much of each device; None for all of it.
-        notices: what the user should be told.
+        memory_mib: memory of each device; None for all of it.
+        notices: messages for the user.
         fds: descriptors that keep the lease; a child that has them keeps it too.
-        path: the file that says who holds it; none on the CPU.
-        ticket: what release() gives up; none where another process does.
+        path: the record of the holder; none on the CPU.
+        ticket: the request that release() gives up; none if another process does.
     """
 
     devices: tuple[Device, ...] = ()
@@ -48,13 +48,13 @@ class Lease:
 
     @classmethod
     def inherited(cls, environ: Mapping[str, str] | None = None) -> "Lease | None":
-        """The lease under which a parent started this process, which must not wait for another; None without one."""
+        """The lease of the parent that started this process, which must not wait for another one; None without one."""
         path = (os.environ if environ is None else environ).get(LEASE_VARIABLE)
         if not path or not Path(path).exists():
             return None
         with LeaseFolder(Path(path).parent).decision() as decision:
             found = [entry for entry in decision.leases() if entry.path == Path(path)]
-        # The variable may have outlived its lease, and the file may belong to another one by now.
+        # The variable may have outlived its lease, and the file may now belong to another one.
         if not is_covered(os.getpid(), found):
             return None
         holding = found[0].holds
@@ -64,12 +64,12 @@ class Lease:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What a program must find in its environment before it loads TensorFlow (or JAX).
+        """Environment variables to set before TensorFlow (or JAX) is loaded.
 
-        TEXT_RECOGNIZER_GPU_MEMORY_MIB holds a share's size, one number a device, and is empty for whole devices.
+        TEXT_RECOGNIZER_GPU_MEMORY_MIB has the memory of a share, one number per device; it is empty for whole devices.
         """
         if not self.devices:
-            # Not "": TensorFlow reports -1 as "hides all GPUs", and an empty variable gets lost on some ways.
+            # Not "": TensorFlow reports -1 as "hides all GPUs", and empty variables are sometimes lost.
             return {"CUDA_VISIBLE_DEVICES": "-1", LEASE_VARIABLE: "", MEMORY_VARIABLE: ""}
         return {
             "CUDA_VISIBLE_DEVICES": ",".join(device.uuid for device in self.devices),
@@ -81,7 +81,7 @@ class Lease:
         }
 
     def release(self) -> None:
-        """Ends this process's part in the lease. Does nothing the second time."""
+        """Ends this process's part in the lease. Further calls have no effect."""
         if self.ticket is None:
             return
         ticket, self.ticket = self.ticket, None
@@ -99,7 +99,7 @@ class Lease:
 
 
 class GPUManager:
-    """Leases the devices of this machine, whose processes meet in TEXT_RECOGNIZER_LOCKS or one folder of it."""
+    """Leases the devices of this machine; processes coordinate through TEXT_RECOGNIZER_LOCKS or a default folder."""
 
     def __init__(self, lock_dir: Path | None = None) -> None:
         self._lock_dir = lock_dir
@@ -112,16 +112,16 @@ class GPUManager:
         on_wait: Callable[[str], None] | None = None,
         label: str = "",
     ) -> Lease:
-        """Waits in the queue until the devices are free, and takes them: all of them or none.
+        """Waits in the queue until the devices are free, and takes all of them or none.
 
         Without a GPU, a request for any one or for a numbered one becomes a lease on the CPU, with a notice.
 
         Args:
-            timeout_s: 0 to take them now or not at all; None to wait without end.
-            on_wait: told what is waited for and who holds it, whenever that changes.
-            label: what the lease is for, shown to others; a run's name.
+            timeout_s: 0 to take them now or not at all; None to wait without limit.
+            on_wait: called with what is waited for and its holders, whenever that changes.
+            label: purpose of the lease, shown to others; a run's name.
         Raises:
-            DeviceError: the request can never be satisfied here, or was not in time; or the lock folder is unusable.
+            DeviceError: the request can never be satisfied here, or timed out; or the lock folder is unusable.
         """
         devices, visible = self._devices(request)
         if not visible:
@@ -132,7 +132,7 @@ class GPUManager:
         return Lease(tuple(by_uuid[uuid] for uuid in holding), tuple(holding.values()), (), fds, ticket.path, ticket)
 
     def capacity(self, request: DeviceRequest) -> int | None:
-        """How many such requests can be served at once; None on the CPU. Raises DeviceError: not even one can."""
+        """The number of such requests that can be served at once; None on the CPU. Raises DeviceError: not even one."""
         devices, visible = self._devices(request)
         if not visible:
             self._cpu_instead(request, devices)
@@ -143,16 +143,16 @@ class GPUManager:
         return max(1, sum(fitting) // request.count)
 
     def status(self) -> Status:
-        """Who holds what, who waits, and what the devices are doing."""
+        """Holders, queue and state of the devices."""
         return read_status(self._folder(), self._nvml)
 
     def quarantine(self, uuid: str, reason: str) -> None:
-        """Keeps a device from being leased until it is cleared; for failures that only a run notices."""
+        """Excludes a device from leases until it is cleared; for failures that only a run notices."""
         with self._folder().decision() as decision:
             quarantine.quarantine(decision.path, uuid, reason)
 
     def clear_quarantine(self, uuid: str) -> None:
-        """Gives a repaired device back to the others. Raises DeviceError: it is not in quarantine."""
+        """Makes a repaired device available again. Raises DeviceError: it is not in quarantine."""
         with self._folder().decision() as decision:
             if uuid not in (quarantined := quarantine.quarantined(decision.path)):
                 known = ", ".join(sorted(quarantined)) or "none"
@@ -163,7 +163,7 @@ class GPUManager:
         return LeaseFolder(self._lock_dir or lock_folder())
 
     def _devices(self, request: DeviceRequest) -> tuple[list[Device], list[Device]]:
-        """All devices, and those that this process may use; none for a request of the CPU."""
+        """All devices, and those available to this process; none for a request of the CPU."""
         devices = self._nvml.devices() if request.count else []
         return devices, visible_devices(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
 

@@ -1,14 +1,14 @@
-"""The folder where the processes of a machine agree on who has which GPU. Every claim in it is a kernel lock.
+"""The folder through which the processes of a machine share GPUs. Every claim in it is a kernel lock.
 
-    mutex               locked for the moments in which a process looks or takes
-    <number>.waiting    a request in the queue, locked by the process that waits; numbers rise with time
-    <number>.lease      a request that was served, locked by the processes that use the devices
-    <UUID>.device       locked alone by the holder of a whole device, jointly by those who share it
-    <UUID>.quarantine   why a device is not given out
+    mutex               locked briefly while a process reads or changes the folder
+    <number>.waiting    a request in the queue, locked by the waiting process; numbers increase with time
+    <number>.lease      a granted request, locked by the processes that use the devices
+    <UUID>.device       locked exclusively by the holder of a whole device, jointly by those that share it
+    <UUID>.quarantine   why a device is not leased
 
-A lock goes when the last process that inherited it is gone, however it died; a file without a lock means nothing. All
-files are readable by all users, which is enough to lock them, and writable by their owner; the folder is sticky.
-Any user may put anything into it, so everything in it is checked before it is used.
+A lock ends when the last process that inherited it exits, for any reason; a file without a lock is ignored. All files
+are readable by all users, which is enough to lock them, and writable by their owner; the folder is sticky. Any user may
+put anything into it, so everything in it is checked before use.
 """
 
 import contextlib
@@ -24,16 +24,16 @@ from text_recognizer.settings import user_folder
 from training.devices.decision import Decision
 from training.files import lock_files, processes
 
-_MOST_REMOVALS = 100  # while a process makes the folder or waits for its mutex
+_MOST_REMOVALS = 100  # tolerated while a process creates the folder or waits for its mutex
 
 
 def lock_folder() -> Path:
-    """TEXT_RECOGNIZER_LOCKS: where leases are kept; by default one folder for the whole machine."""
+    """TEXT_RECOGNIZER_LOCKS: the folder of leases; by default one folder for the whole machine."""
     return user_folder("TEXT_RECOGNIZER_LOCKS", _usual_folder)
 
 
 def _usual_folder() -> Path:
-    """A folder that is the same for every user: it asks what all may do, not what this one may."""
+    """A folder that is the same for every user: depends on permissions for all, not for this user."""
     run_lock = Path("/run/lock")
     try:
         open_to_all = stat.S_IMODE(run_lock.stat().st_mode) & 0o1777 == 0o1777
@@ -43,31 +43,31 @@ def _usual_folder() -> Path:
 
 
 class LeaseFolder:
-    """The folder, made when it is first needed."""
+    """The folder, created on first use."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @contextlib.contextmanager
     def decision(self, patience_s: float = 30.0, on_wait: Callable[[str], None] | None = None) -> Iterator["Decision"]:
-        """A moment in which no other process looks or takes. Raises DeviceError: the folder cannot be used.
+        """Holds the mutex: no other process reads or changes the folder. Raises DeviceError: the folder is unusable.
 
         Args:
-            patience_s: how long to wait for the others, who need milliseconds unless one of them is suspended.
-            on_wait: told when that takes longer than a second.
+            patience_s: how long to wait for others, which need milliseconds unless one of them is suspended.
+            on_wait: called if that takes longer than a second.
         """
         with self._explained(), contextlib.ExitStack() as stack:
             folder, mutex = self._lock(time.monotonic() + patience_s, on_wait)
             stack.callback(os.close, folder)
             stack.callback(os.close, mutex)
-            # Unlocked rather than only closed: a child forked meanwhile by another thread has a copy.
+            # Unlocked, not only closed: a child forked meanwhile by another thread has a copy.
             stack.callback(lock_files.unlock, mutex)
             yield Decision(self.path, folder, mutex)
 
     def _lock(self, until: float, on_wait: Callable[[str], None] | None) -> tuple[int, int]:
-        """Descriptors of the folder and of the mutex in it, locked."""
+        """Locked descriptors of the folder and of its mutex."""
         for _ in range(_MOST_REMOVALS):
-            with contextlib.ExitStack() as undo, contextlib.suppress(FileNotFoundError):  # it was removed: once more
+            with contextlib.ExitStack() as undo, contextlib.suppress(FileNotFoundError):  # it was removed: try again
                 folder = self._open_folder()
                 undo.callback(os.close, folder)
                 mutex = self._lock_mutex(until, on_wait)
@@ -95,13 +95,13 @@ class LeaseFolder:
         return descriptor
 
     def _check_permissions(self, about: os.stat_result) -> None:
-        """Where all may write, or another user made it, it must be sticky, so that files are safe from other users."""
+        """A folder writable by all, or owned by another user, must be sticky, to protect files from other users."""
         is_open = about.st_mode & stat.S_IWOTH or about.st_uid not in (0, os.geteuid())
         if is_open and not about.st_mode & stat.S_ISVTX:
             raise PermissionError(errno.EPERM, "it is not sticky", str(self.path))
 
     def _lock_mutex(self, until: float, on_wait: Callable[[str], None] | None) -> int:
-        """Raises FileNotFoundError when it was removed while it was waited for."""
+        """Raises FileNotFoundError: it was removed while waiting."""
         path = self.path / "mutex"
         while True:
             descriptor = lock_files.open_or_create(path)

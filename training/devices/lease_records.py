@@ -1,4 +1,4 @@
-"""What the files of the lease folder say: one request each, as one JSON object. Any user may have written them."""
+"""The content of files in the lease folder: one request each, as a JSON object. Any user may have written them."""
 
 import contextlib
 import functools
@@ -19,22 +19,22 @@ from training.files.processes import printable
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-# A request for each of a hundred devices takes a tenth of it.
+# A request for a hundred devices takes a tenth of it.
 MOST_BYTES = 1 << 18
 
-_Moment = Annotated[float, Ge(0), Le(1e11)]  # later years have no calendar
+_Moment = Annotated[float, Ge(0), Le(1e11)]  # later times cannot be dates
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a request tells about itself.
+    """A request.
 
     Args:
-        started: start of the process in clock ticks since boot, which tells it from a later one of the same number.
-        namespace: of its process number; a container has its own.
-        asked: when it came, in seconds since 1970.
-        holds: what it was given; None while it waits.
-        since: when it was given that.
+        started: start of the process in clock ticks since boot, which distinguishes it from a later one with its id.
+        namespace: its process id namespace; a container has its own.
+        asked: time of the request, in seconds since 1970.
+        holds: granted devices; None while it waits.
+        since: when they were granted.
     """
 
     pid: Annotated[int, Gt(0), Le(2**31 - 1)]
@@ -59,7 +59,7 @@ class Record:
 
     @property
     def is_from_here(self) -> bool:
-        """Whether the process that asked can be seen: another container has other process numbers."""
+        """Whether the requesting process is visible: another container has other process ids."""
         return self.namespace == processes.pid_namespace()
 
     def process_is_gone(self) -> bool:
@@ -71,7 +71,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Entry:
-    """A request whose file is locked, that is, one that counts."""
+    """A valid request: its file is locked."""
 
     number: int
     path: Path
@@ -85,9 +85,9 @@ class Entry:
 
 
 def read_entry(path: Path) -> Entry | None:
-    """The request in a file of any content; None where it holds none of this version, or this user may not read it.
+    """The request in a file of any content; None if there is none of this version, or the file is unreadable.
 
-    A file that no process holds means nothing, and is removed if this user may. To be called while the mutex is held.
+    A file that no process holds is ignored, and removed if permitted. Call this while the mutex is held.
     """
     try:
         about = path.lstat()
@@ -98,7 +98,7 @@ def read_entry(path: Path) -> Entry | None:
         return None
     try:
         if lock_files.lock(descriptor, shared=True):
-            with contextlib.suppress(OSError):  # another user's is harmless where it is
+            with contextlib.suppress(OSError):  # another user's file is harmless
                 path.unlink()
             return None
         record = _parsed(os.pread(descriptor, MOST_BYTES, 0))
@@ -112,7 +112,7 @@ def read_entry(path: Path) -> Entry | None:
 
 
 def _parsed(text: bytes) -> Record:
-    """Raises ValueError: it is no record."""
+    """Parses a record. Raises ValueError: it is not valid."""
     record = _adapter().validate_json(text, strict=True)
     wish = replace(record.wish, text=printable(record.wish.text))
     return replace(record, user=printable(record.user), label=printable(record.label), wish=wish)
@@ -120,14 +120,14 @@ def _parsed(text: bytes) -> Record:
 
 @functools.cache
 def _adapter() -> "TypeAdapter[Record]":
-    from pydantic import TypeAdapter  # 30 ms that a lease on the CPU does not need
+    from pydantic import TypeAdapter  # takes 30 ms, which a lease on the CPU does not need
 
     return TypeAdapter(Record)
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A lease on a device, all of it where memory_mib is None; or a request in the queue, since it came."""
+    """A lease on a device (the whole device if memory_mib is None), or a request in the queue, with its time."""
 
     pid: int
     user: str
@@ -156,7 +156,7 @@ class Holder:
 
     @property
     def clock(self) -> str:
-        """The time of day, with the date when it was another day."""
+        """The time of day, with the date if it was another day."""
         then = datetime.fromtimestamp(self.since)
         return then.strftime("%H:%M:%S" if then.date() == datetime.now().date() else "%Y-%m-%d %H:%M")
 

@@ -1,4 +1,4 @@
-"""Questions to NVML. The only file that knows pynvml; imported only where a GPU may be asked about."""
+"""Queries to NVML. The only file that uses pynvml; imported only where GPUs may be queried."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 
 def open_driver() -> str | None:
-    """Initialises NVML; returns why there is none. Raises DeviceError: NVML does not work with the driver."""
+    """Initialises NVML; returns why it is unavailable, or None. Raises DeviceError: it does not fit the driver."""
     absent = {
         pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "there is no libnvidia-ml.so.1",
         pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "the NVIDIA driver is not loaded",
@@ -74,7 +74,7 @@ def _readings_of_gpu(index: int) -> Iterator[Reading]:
 
 
 def _mig_instances(handle: Any) -> list[Any] | None:
-    """Handles of a GPU's MIG instances; None when MIG is off or unknown to this GPU."""
+    """Handles of a GPU's MIG instances; None if MIG is off or unsupported."""
     try:
         mode, _ = pynvml.nvmlDeviceGetMigMode(handle)
     except pynvml.NVMLError as error:
@@ -93,7 +93,7 @@ def _mig_instances(handle: Any) -> list[Any] | None:
 
 
 def _memory(handle: Any) -> Any:
-    """Memory information without the part that the driver keeps for itself, where NVML can tell them apart."""
+    """Memory information without the memory reserved by the driver, if NVML distinguishes it."""
     try:
         return pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
     except pynvml.NVMLError as error:
@@ -111,11 +111,11 @@ def _memory_mib(handle: Any) -> int | None:
 
 
 def _read(device: Device, handle: Any, gpu_handle: Any) -> Reading:
-    """The state of a device, by NVML's handles of it and of its GPU; what NVML does not tell is None."""
+    """The state of a device, from NVML's handles of it and of its GPU; unknown values are None."""
     faults: list[str] = []
 
     def ask(question: Callable[[Any], Value], handle: Any) -> Value | None:
-        """The answer, or None where NVML has none; a failing GPU is noted on the way."""
+        """The result, or None if NVML has none; also records a fault of the GPU."""
         try:
             return question(handle)
         except pynvml.NVMLError as error:
@@ -145,7 +145,7 @@ def _processes(handle: Any, faults: list[str]) -> tuple[dict[int, int | None] | 
         try:
             listed = listed + pynvml.nvmlDeviceGetMPSComputeRunningProcesses(handle)
         except pynvml.NVMLError as error:
-            if error.value not in _UNSUPPORTED:  # no MPS on this GPU: no processes of it
+            if error.value not in _UNSUPPORTED:  # no MPS on this GPU, so no processes of it
                 raise
     except pynvml.NVMLError as error:
         fault = _fault_of(error)
@@ -157,7 +157,7 @@ def _processes(handle: Any, faults: list[str]) -> tuple[dict[int, int | None] | 
 
 
 def _fault_of(error: Exception) -> str | None:
-    """What an NVML error says about the hardware; None for an error that says nothing about it."""
+    """What an NVML error means for the hardware; None if it says nothing about it."""
     return {
         pynvml.NVML_ERROR_GPU_IS_LOST: "it fell off the bus (GPU is lost)",
         pynvml.NVML_ERROR_RESET_REQUIRED: "it needs a reset",
@@ -185,5 +185,5 @@ def _uncorrected_errors(handle: Any) -> str | None:
     return f"{errors} uncorrectable memory (ECC) errors since the driver was loaded" if errors else None
 
 
-# The reasons that name a remedy come first.
+# Reasons with a remedy come first.
 _HEALTH_CHECKS = (_row_remapping, _retired_pages, _uncorrected_errors)

@@ -1,6 +1,6 @@
 """Quarantine: devices that are not leased until they are cleared, one file each in the lease folder.
 
-For whoever holds the folder's mutex.
+The caller must hold the folder's mutex.
 """
 
 import contextlib
@@ -24,12 +24,12 @@ def file_of(folder: Path, uuid: str, suffix: str) -> Path:
 
 
 def quarantine(folder: Path, uuid: str, reason: str) -> None:
-    """Keeps a device from being leased, with the reason. Raises OSError: it cannot be written down."""
+    """Puts a device into quarantine, with the reason. Raises OSError: it cannot be recorded."""
     path = file_of(folder, uuid, ".quarantine")
     try:
         descriptor = _open_for_writing(path)
     except FileNotFoundError:
-        descriptor = lock_files.create(path, mode=0o666)  # whoever repaired the device may clear it
+        descriptor = lock_files.create(path, mode=0o666)  # any user who has repaired the device may clear it
     content = {"uuid": uuid, "reason": printable(reason), "since": time.time(), "user": processes.user_name()}
     with os.fdopen(descriptor, "wb") as file:
         lock_files.write(file.fileno(), json.dumps(content).encode())
@@ -57,7 +57,7 @@ def quarantined(folder: Path) -> dict[str, str]:
 
 
 def _open_for_writing(path: Path) -> int:
-    """Opens only a plain file with one name: a link could lead to a file that another user wants changed."""
+    """Opens only a regular file with one name: a link could lead to a file that another user wants changed."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     about = os.fstat(descriptor)
     if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:

@@ -1,4 +1,4 @@
-"""Waiting for devices: one request, from joining the queue to holding the locks."""
+"""Waits for devices: one request, from joining the queue to holding the locks."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from training.devices.lease_records import Entry, Holder, Record
 from training.devices.verdicts import Verdict, judge
 from training.files import lock_files
 
-# What NVML said holds for so long, and longer for those at the end of the queue; the locks are looked at more often.
+# How long NVML's results are used, longer at the end of the queue; the locks are checked more often.
 _VERDICT_LIFE_S = 0.5
 _VERDICT_LIFE_PER_PLACE_S = 0.2
 _LONGEST_PAUSE_S = 0.2
@@ -44,7 +44,7 @@ class Waiter:
         self._announced = ""
         self._verdicts: dict[str, Verdict] = {}
         self._judged_at = float("-inf")
-        self._kept: dict[str, str] = {}  # outside the records, and how
+        self._kept: dict[str, str] = {}  # held outside the records, and how
         self._ticket: Ticket | None = None
         self._leases: list[Entry] = []
         self._ahead = 0
@@ -52,10 +52,10 @@ class Waiter:
         self._deadline = float("inf")
 
     def wait(self, timeout_s: float | None) -> Granted:
-        """Joins the queue and returns with the devices, which the record of the ticket holds.
+        """Joins the queue and returns the devices, which are in the record of the ticket.
 
         Raises:
-            DeviceError: the time is over; or the state of the devices does not allow it, however long it waits.
+            DeviceError: it timed out; or the state of the devices will never allow it.
         """
         self._deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout_s is None else timeout_s)
         try:
@@ -70,10 +70,10 @@ class Waiter:
     def _wait_for_turn(self) -> Granted:
         began = time.monotonic()
         while True:
-            # NVML is asked between two decisions: it takes too long to hold the mutex meanwhile.
+            # NVML is queried between two decisions: it takes too long to hold the mutex meanwhile.
             if self._turn_may_have_come() and (granted := self._take(self.nvml.readings())):
                 return granted
-            # Outside of any decision: writing to a terminal may block, and all others with it.
+            # Outside of any decision: writing to a terminal may block, and would block all others.
             if self.on_wait is not None and (situation := self._situation()) != self._announced:
                 self._announced = situation
                 self.on_wait(f"waiting for {situation}")
@@ -81,13 +81,13 @@ class Waiter:
             left_s = self._deadline - time.monotonic()
             if left_s <= 0:
                 raise DeviceError(f"no devices within {waited_s:.1f} s. Wanted {self._situation()}.")
-            # Seldom at the end of the queue and after a long time; not all at the same moment.
+            # Less often at the end of the queue and after a long time; with jitter.
             pause_s = min(_LONGEST_PAUSE_S, max(0.01 * (1 + self._ahead), waited_s / 50)) * random.uniform(0.75, 1.25)
             time.sleep(min(pause_s, left_s))
 
     @contextlib.contextmanager
     def _decision(self) -> Iterator[tuple[Decision, Ticket]]:
-        """A decision, with this request in the queue; again at its end if its file was removed."""
+        """A decision, with this request in the queue; appended again if its file was removed."""
         # At least a second: a time-out of 0 must not fail only because another process holds the mutex.
         patience_s = max(1.0, self._deadline - time.monotonic())
         with self.folder.decision(patience_s, self.on_wait) as decision:
@@ -99,7 +99,7 @@ class Waiter:
             yield decision, self._ticket
 
     def _turn_may_have_come(self) -> bool:
-        """Whether the locks, and what NVML said lately, would allow the request; only then NVML is asked again."""
+        """Whether the locks and NVML's recent results would allow the request; only then NVML is queried again."""
         with self._decision() as (decision, ticket):
             self._ahead = decision.queue_length(ticket.number)
             if not self._verdicts:
@@ -107,7 +107,7 @@ class Waiter:
             self._leases = decision.leases()
             if time.monotonic() - self._judged_at < _VERDICT_LIFE_S + _VERDICT_LIFE_PER_PLACE_S * self._ahead:
                 return self._choose(decision, ticket) is not None
-        # Without knowing what earlier requests can use, the queue tells nothing: only whether there is any room.
+        # What earlier requests can use is unknown here, so only check whether there is any room.
         holdings = (entry.holds for entry in self._leases)
         return allocate(self.wish, (), holdings, self._memory_mib, lambda *_: True) is not None
 
@@ -137,14 +137,14 @@ class Waiter:
         for reading in readings:
             uuid = reading.device.uuid
             if reading.fault and reading.identified and uuid not in quarantined:
-                with contextlib.suppress(OSError):  # it is not given out anyway, for the fault itself
+                with contextlib.suppress(OSError):  # it is not leased anyway, because of the fault
                     quarantine.quarantine(decision.path, uuid, reading.fault)
                 quarantined[uuid] = reading.fault
             on_it = [entry for entry in self._leases if uuid in entry.holds]
             self._verdicts[uuid] = judge(reading, on_it, quarantined.get(uuid))
 
     def _choose(self, decision: Decision, ticket: Ticket) -> dict[str, int | None] | None:
-        # A request suspended over night would keep free devices from all others. It finds its place again.
+        # A request suspended overnight would keep free devices from all others. It queues again later.
         earlier = (entry.record for entry in decision.waiting(ticket.number))
         return allocate(
             self.wish,
@@ -158,7 +158,7 @@ class Waiter:
         return self._verdicts.get(uuid, Verdict("gone: NVML does not list it any more", lasting=True))
 
     def _situation(self) -> str:
-        """What was wanted and, as of the last look, what keeps it."""
+        """What was requested and, at the last check, what it waits for."""
         queue = f" ({counted(self._ahead, 'request')} ahead)" if self._ahead else ""
         states = (f"{self._names[uuid]} is {self._state(uuid)}" for uuid in self.wish.candidates)
         return f"{self.wish.text}{queue}: {'; '.join(states)}"

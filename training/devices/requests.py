@@ -1,4 +1,4 @@
-"""What a user asks for with --gpu and --gpu-memory, checked against the devices that exist."""
+"""Requests of --gpu and --gpu-memory, checked against the existing devices."""
 
 import re
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ class DeviceRequest:
     """Devices to lease.
 
     Args:
-        count: how many; 0 for the CPU.
-        wanted: the devices named, by index or UUID (its beginning is enough); None for any.
-        memory_mib: share each device, taking so much of it; None for the whole device.
+        count: number of devices; 0 for the CPU.
+        wanted: devices by index or UUID (or its beginning); None for any.
+        memory_mib: share each device, with this much memory; None for the whole device.
         memory_share: the same as a share of each device's memory, above 0 and at most 1.
-        force: also devices that programs outside the leases use, or of which NVML cannot tell.
+        force: also use devices that are used by programs without a lease, or for which NVML cannot tell.
     """
 
     count: int
@@ -39,7 +39,7 @@ class DeviceRequest:
 
     @classmethod
     def parse(cls, gpu: str, memory: str | None = None, force: bool = False) -> "DeviceRequest":
-        """Reads --gpu, --gpu-memory, --gpu-force. Raises DeviceError: another form, or memory without a GPU."""
+        """Parses --gpu, --gpu-memory, --gpu-force. Raises DeviceError: invalid, or memory without a GPU."""
         request = replace(_parsed_gpu(gpu), force=force)
         if memory is None:
             return request
@@ -55,7 +55,7 @@ class DeviceRequest:
 
     @property
     def text(self) -> str:
-        """The request for people: "2 GPUs", "6,144 MiB of GPU 1"."""
+        """The request in words: "2 GPUs", "6,144 MiB of GPU 1"."""
         if self.count == 0:
             return "the CPU"
         if self.wanted is not None:
@@ -70,10 +70,10 @@ class DeviceRequest:
 def visible_devices(devices: Sequence[Device], setting: str | None) -> list[Device]:
     """The devices that CUDA would show a program, in its order: position 0 is its GPU 0.
 
-    Numbers are taken as nvidia-smi counts. A GPU in MIG mode stands for all of its instances.
+    Numbers are those of nvidia-smi. A GPU in MIG mode stands for all of its instances.
 
     Args:
-        setting: CUDA_VISIBLE_DEVICES; None where it is not set.
+        setting: CUDA_VISIBLE_DEVICES; None if it is not set.
     Source: CUDA C++ Programming Guide, CUDA environment variables: what follows an invalid entry is not visible.
     """
     if setting is None:
@@ -88,11 +88,11 @@ def visible_devices(devices: Sequence[Device], setting: str | None) -> list[Devi
 
 
 def resolve(request: DeviceRequest, devices: Sequence[Device], visible: Sequence[Device]) -> Wish:
-    """The request in terms of the devices that exist. Raises DeviceError: no visible ones can ever satisfy it.
+    """Resolves a request to existing devices. Raises DeviceError: the visible ones can never satisfy it.
 
     Args:
         devices: all of this machine, at least one.
-        visible: those that the caller may use, in the caller's order.
+        visible: those available to the caller, in the caller's order.
     """
     exists = _what_exists(devices, visible)
     candidates = list(visible)

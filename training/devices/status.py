@@ -1,4 +1,4 @@
-"""Status: who holds what, who waits, and what the devices are doing."""
+"""Status: holders, queue and state of the devices."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from training.devices.verdicts import judge
 
 @dataclass(frozen=True)
 class DeviceStatus:
-    """A device: its index for --gpu, None if hidden; what stops whole-device requests, leases aside."""
+    """A device: its index for --gpu, None if hidden; obstacle to whole-device requests, apart from leases."""
 
     device: Device
     index: int | None
@@ -27,7 +27,7 @@ class DeviceStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """All that ``text-recognizer gpus`` shows; `absence`: why there are no devices."""
+    """The content of ``text-recognizer gpus``; `absence`: why there are no devices."""
 
     folder: Path
     devices: list[DeviceStatus]
@@ -36,7 +36,7 @@ class Status:
 
 
 def read_status(folder: LeaseFolder, nvml: Nvml) -> Status:
-    """Looks at the devices and at the folder."""
+    """Reads the state of the devices and of the folder."""
     readings = nvml.readings()
     if not readings:
         return Status(folder.path, [], [], nvml.absence)

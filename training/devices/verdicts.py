@@ -1,4 +1,4 @@
-"""Whether a device may be given out, leases aside: its health, and whether programs without a lease use it."""
+"""Whether a device may be leased, apart from leases: its health, and its use by programs without a lease."""
 
 import os
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from training.devices.device import Reading
 from training.devices.lease_records import Entry
 from training.files import processes
 
-# Some of an idle device's memory may show as used; the context that every CUDA program makes takes more than this.
+# Some of an idle device's memory may appear as used; the context of a CUDA program takes more than this.
 _IDLE_MIB = 128
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said about a device.
+    """The assessment of a device.
 
     Args:
-        reason: why it is not given out, as the end of a sentence "GPU 0 is …"; None when it may be.
-        forcible: whether a forced request gets it nevertheless.
+        reason: why it is not leased, as the end of a sentence "GPU 0 is …"; None if it may be.
+        forcible: whether a forced request gets it anyway.
         lasting: whether waiting cannot help.
-        spare_mib: memory that leases may share out; 0 where it is unknown.
-        one_process: whether it takes no second process, so that it cannot be shared.
+        spare_mib: memory available to leases; 0 if unknown.
+        one_process: whether it allows only one process, so that it cannot be shared.
     """
 
     reason: str | None = None
@@ -32,7 +32,7 @@ class Verdict:
     one_process: bool = False
 
     def obstacle(self, wish: Wish) -> str | None:
-        """Why a wish cannot have the device, leases aside."""
+        """Why a wish cannot have the device, apart from leases."""
         if self.reason is not None and not (self.forcible and wish.force):
             return self.reason
         if self.one_process and any(memory_mib is not None for memory_mib in wish.candidates.values()):
@@ -40,17 +40,17 @@ class Verdict:
         return None
 
     def is_final_for(self, wish: Wish) -> bool:
-        """Whether a wish cannot have the device however long it waits."""
+        """Whether a wish can never have the device."""
         obstacle = self.obstacle(wish)
         return obstacle is not None and (self.lasting or obstacle != self.reason)
 
 
 def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) -> Verdict:
-    """Judges a device. What cannot be known counts against it.
+    """Assesses a device. What is unknown counts against it.
 
     Args:
-        leases: those that hold the device or a part of it; a lease on another device does not justify using this one.
-        quarantined: the reason, if it is.
+        leases: leases on the device or a part of it; a lease on another device does not justify using this one.
+        quarantined: the reason, if it is in quarantine.
     """
     if quarantined is not None:
         repaired = f"text-recognizer gpus --clear-quarantine {reading.device.uuid}"
@@ -67,7 +67,7 @@ def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) ->
 
 
 def is_covered(pid: int, leases: Sequence[Entry]) -> bool:
-    """Whether a process is the holder of one of these leases, descends from it, or inherited the lease."""
+    """Whether a process is the holder of one of these leases, its descendant, or inherited the lease."""
     here = processes.pid_namespace()
     holders = {entry.record.pid: entry.record.started for entry in leases if entry.record.namespace == here}
     for ancestor in processes.ancestry(pid):
@@ -79,7 +79,7 @@ def is_covered(pid: int, leases: Sequence[Entry]) -> bool:
 
 
 def _use(reading: Reading, leases: Sequence[Entry]) -> tuple[str | None, bool, int]:
-    """How programs without a lease use a device, or might; whether that lasts; the memory in MiB beside theirs."""
+    """Actual or possible use of a device without a lease; whether that lasts; the remaining memory in MiB."""
     memory_mib = reading.device.memory_mib or 0
     if reading.processes is None:
         return f"in unknown use: {reading.cannot_tell}", reading.never_tells, memory_mib
@@ -91,7 +91,7 @@ def _use(reading: Reading, leases: Sequence[Entry]) -> tuple[str | None, bool, i
         return f"used without a lease by {users}", False, max(0, memory_mib - taken_mib)
     if processes.sees_all_processes():
         return None, False, memory_mib
-    # In a container, NVML may not list the processes of others; the memory they use shows nevertheless.
+    # In a container, NVML may not list other processes, but their memory is visible.
     if reading.used_mib is None:
         reason = "in unknown use: a container hides processes, and NVML does not report the memory in use"
         return reason, True, memory_mib
