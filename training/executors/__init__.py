@@ -1,6 +1,6 @@
-"""Where runs are executed: each in a separate process, or, for a debugger, in this one.
+"""Executors: run each run in a separate process, or, for a debugger, in this one.
 
-A further executor is one file with a subclass of `Executor`, and one line here; or an entry point.
+To add an executor: one file with a subclass of `Executor`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind

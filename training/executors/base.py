@@ -1,4 +1,4 @@
-"""Executor and Job: what a sweep knows of where its runs are executed."""
+"""Executor and Job: the interface between a sweep and the execution of its runs."""
 
 import concurrent.futures
 from abc import ABC, abstractmethod
@@ -23,14 +23,14 @@ class Ended:
     """How the process of a run ended. The result of the run is in its folder.
 
     Args:
-        exit_code: None when a signal ended it, when it never started, or when its end was not observed.
-        reason: for people.
+        exit_code: None if a signal ended it, it never started, or its end was not observed.
+        reason: the reason in words.
         signal: the number of the signal that ended it.
-        out_of_memory: the memory of the machine or of a device did not suffice.
+        out_of_memory: the memory of the machine or of a device was insufficient.
         wall_s: from the start of the process to its end.
-        cpu_s: processor time of the process and of those children that it waited for.
-        peak_memory_mib: largest resident set, as `time -v` reports it, shared pages included; None where unknown.
-        cause: where the process said it; the run's own is in its status.
+        cpu_s: processor time of the process and of the children that it waited for.
+        peak_memory_mib: largest resident set, as in `time -v`, including shared pages; None if unknown.
+        cause: the cause, if reported by the process; the run's own is in its status.
     """
 
     exit_code: int | None
@@ -44,7 +44,7 @@ class Ended:
 
 
 class Job:
-    """A run submitted to an executor; `cancel` gets the job, whether to kill, the reason and the cause."""
+    """A run submitted to an executor; `cancel` is called with the job, whether to kill, the reason and the cause."""
 
     def __init__(self, run: Run, cancel: Callable[["Job", bool, str, Cause], None]) -> None:
         self.run = run
@@ -58,16 +58,16 @@ class Job:
         return f"<Job {self.run.id}: {self.state}>"
 
     def done(self) -> bool:
-        """Whether it has ended; the run may have written its last rows only a moment before."""
+        """Whether it has ended; the run may have written its last rows just before."""
         return self.future.done()
 
     @property
     def ended(self) -> Ended:
-        """How it ended; a TimeoutError before it has."""
+        """How it ended. Raises TimeoutError: it has not."""
         return self.future.result(timeout=0)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Waits for its end, by default without limit; whether it has ended by then."""
+        """Waits for its end, by default without limit; returns whether it has ended."""
         return bool(concurrent.futures.wait([self.future], timeout_s).done)
 
     def cancel(self, kill: bool = False, reason: str = "cancelled", cause: Cause = Cause.ASKED) -> None:
@@ -80,7 +80,7 @@ class Job:
         self._cancel(self, kill, reason, cause)
 
     def ask_to_stop(self, reason: str, cause: Cause, tell: Callable[[str], None]) -> None:
-        """For executors: asks the run, if it is not over, and tells where it cannot be asked."""
+        """For executors: requests the run to stop, if it has not ended, and reports a failure to do so."""
         if not self.done():
             try:
                 self.run.request_stop(reason, cause)
@@ -88,7 +88,7 @@ class Job:
                 tell(f"cannot ask {self.run.id} to stop: {error}")
 
     def end(self, ended: Ended) -> None:
-        """For executors: tells those who wait."""
+        """For executors: marks the job as ended and notifies waiting threads."""
         if not self.future.done():
             self.state = "ended"
             self.waiting_for = None
@@ -97,15 +97,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Setting:
-    """What a sweep asks of its executor.
+    """Configuration of an executor by its sweep.
 
     Args:
-        jobs: runs at once; None: as many as devices or cores allow.
+        jobs: number of concurrent runs; None: as many as devices or cores allow.
         request: the devices of each run.
-        trackers: what mirrors each run; see training.tracking.choice.
-        modules: of a user's datasets, models and networks, which may be imported before a run starts.
+        trackers: the trackers of each run; see training.tracking.choice.
+        modules: modules of a user's datasets, models and networks, which may be imported before a run starts.
         fresh: start a new interpreter for each run, even if that is slower.
-        folder: of the sweep, where an executor on several machines may keep what it needs to be found again.
+        folder: folder of the sweep, where an executor on several machines may store what it needs to be found again.
     """
 
     jobs: int | None = None
@@ -117,53 +117,53 @@ class Setting:
 
 
 class Executor(ABC):
-    """Starts runs, and keeps `state`, `place` and `waiting_for` of their jobs up to date."""
+    """Starts runs, and updates `state`, `place` and `waiting_for` of their jobs."""
 
     capacity: int
     """How many runs it executes at once; further ones wait."""
     runs_have_the_screen = False
 
     def capacity_in_words(self) -> str:
-        """The same, before any run was submitted."""
+        """The capacity in words, before any run was submitted."""
         return f"{counted(self.capacity, 'trial')} at once"
 
     @classmethod
     @abstractmethod
     def open(cls, setting: Setting) -> "Executor":
-        """An executor for one sweep. Raises DeviceError, SpecError: it cannot do that here.
+        """An executor for one sweep. Raises DeviceError, SpecError: it is not possible here.
 
         Args:
-            setting: what the sweep asks for. Further arguments come from `--executor NAME:KEY=VALUE,…`.
+            setting: configuration by the sweep. Further arguments come from `--executor NAME:KEY=VALUE,…`.
         """
 
     @abstractmethod
     def submit(self, run: Run, **launch: Any) -> Job:
-        """Executes a run from its start, or from its last checkpoint. Returns at once.
+        """Executes a run from its start, or from its last checkpoint. Returns immediately.
 
         Args:
             run: a folder that no process holds.
-            launch: further facts for its launch.json, for example the sweep and trial it belongs to.
+            launch: further facts for its launch.json, for example the sweep and trial of the run.
         """
 
     def rejoin(self, _run: Run) -> Job | None:
-        """The job of a run that an earlier driver submitted, where runs may outlive their driver; else None."""
+        """The job of a run submitted by an earlier driver, if runs can outlive their driver; else None."""
         return None
 
     @abstractmethod
     def drive(self, loop: Callable[[], T]) -> T:
-        """Calls a loop that submits runs and waits for them: here, or in another thread where runs need this one."""
+        """Calls a loop that submits runs and waits for them: here, or in another thread if runs need this one."""
 
     @abstractmethod
     def kill(self) -> None:
-        """Kills all runs at once, suspended ones too, and starts no more. Signal handlers may call it."""
+        """Kills all runs at once, including suspended ones, and starts no more. Safe in signal handlers."""
 
     @abstractmethod
     def close(self) -> None:
-        """Ends all jobs, the running ones at a checkpoint if they reach one in time, and waits for that."""
+        """Ends all jobs, running ones at a checkpoint if they reach one in time, and waits for that."""
 
 
 def first_ended(jobs: Collection[Job], timeout_s: float | None = None) -> set[Job]:
-    """Waits until one of the jobs has ended; all that have by then."""
+    """Waits until one of the jobs has ended; returns all that have."""
     futures = {job.future: job for job in jobs}
     done = concurrent.futures.wait(futures, timeout_s, concurrent.futures.FIRST_COMPLETED).done
     return {futures[future] for future in done}

@@ -1,4 +1,4 @@
-"""InProcessExecutor: runs in the calling process, one after the other, for tests and debuggers."""
+"""InProcessExecutor: executes runs in the calling process, one after the other, for tests and debuggers."""
 
 import contextlib
 import os
@@ -29,8 +29,8 @@ _OVER = "the executor was interrupted"
 class InProcessExecutor(Executor):
     """Executes runs in the thread that calls `drive`; outside of `drive`, within `submit`.
 
-    Runs share TensorFlow's state and memory, one that crashes takes all with it, and output goes to the screen as well
-    as into the log. A run cannot be killed without killing all, only asked to stop.
+    Runs share TensorFlow's state and memory, a crash ends all of them, and output goes to the screen as well as into
+    the log. A run cannot be killed without killing all, only asked to stop.
 
     Args:
         request: the devices of each run.
@@ -44,14 +44,14 @@ class InProcessExecutor(Executor):
         self._trackers = trackers
         self._waiting: SimpleQueue[tuple[Job, dict[str, Any]] | None] | None = None
         self._left = False
-        self._start = threading.Lock()  # a job is either started or cancelled before
+        self._start = threading.Lock()  # a job is either started or cancelled
 
     @classmethod
     def open(cls, setting: Setting) -> "InProcessExecutor":
         return cls(setting.request, setting.trackers)
 
     def submit(self, run: Run, **launch: Any) -> Job:
-        """See Executor.submit; outside of `drive`, after the run's end. Raises RunError: it was interrupted."""
+        """See Executor.submit; outside of `drive`, returns after the run's end. Raises RunError: it was interrupted."""
         if self._left:
             raise RunError(f"{run.folder} cannot be executed: {_OVER}.")
         run.clear_stop_request()
@@ -63,9 +63,9 @@ class InProcessExecutor(Executor):
         return job
 
     def drive(self, loop: Callable[[], T]) -> T:
-        """See Executor.drive; the loop has a thread, the runs have this one, which gets the signals.
+        """See Executor.drive; the loop gets its own thread, the runs use this one, which receives the signals.
 
-        A signal that came while a run was executed was taken for the run; the loop's own handler gets it afterwards.
+        A signal during a run is first handled by the run, and afterwards by the loop's own handler.
         """
         outcome: Future[T] = Future()
         waiting = self._waiting = SimpleQueue()
@@ -73,7 +73,7 @@ class InProcessExecutor(Executor):
         def call() -> None:
             try:
                 outcome.set_result(loop())
-            except BaseException as error:  # noqa: BLE001 - raised again where it belongs
+            except BaseException as error:  # noqa: BLE001 - raised again in the other thread
                 outcome.set_exception(error)
             finally:
                 waiting.put(None)
@@ -84,7 +84,7 @@ class InProcessExecutor(Executor):
             while (submitted := waiting.get()) is not None:
                 self._execute(*submitted, pass_signals_on=True)
         finally:
-            self._left = True  # those who wait for a job learn that it will not be executed
+            self._left = True  # waiting threads learn that their jobs will not be executed
             with contextlib.suppress(Empty):
                 while (submitted := waiting.get_nowait()) is not None:
                     submitted[0].end(Ended(None, f"not started: {_OVER}"))
@@ -93,10 +93,10 @@ class InProcessExecutor(Executor):
         return outcome.result()
 
     def kill(self) -> None:
-        """Nothing: a run in this process gets the signals itself."""
+        """Does nothing: a run in this process gets the signals itself."""
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Does nothing."""
 
     def _execute(self, job: Job, launch: dict[str, Any], pass_signals_on: bool = False) -> None:
         with self._start:
@@ -110,7 +110,7 @@ class InProcessExecutor(Executor):
         except BaseException as error:
             job.future.set_exception(error)
             raise
-        # Before the job counts as ended: what follows from the signal is decided then.
+        # Before the job counts as ended: then the consequences of the signal are decided.
         if received:
             signal.raise_signal(signal.SIGINT if signal.SIGINT in received else signal.SIGTERM)
         wall_s, cpu_s = time.monotonic() - began, time.process_time() - cpu_before
@@ -126,7 +126,7 @@ class InProcessExecutor(Executor):
         try:
             return guarded(lead)
         finally:
-            # Not all at once: the thread of the loop reads some of it meanwhile.
+            # Not at once: the loop's thread reads some of it meanwhile.
             for name in os.environ.keys() - environ.keys():
                 del os.environ[name]
             os.environ.update(environ)
@@ -140,7 +140,7 @@ class InProcessExecutor(Executor):
 
 @contextlib.contextmanager
 def _received_signals(listen: bool) -> Iterator[set[int]]:
-    """The signals that ask for an end and come meanwhile, whoever handles them; filled at its end."""
+    """Collects the termination signals during the block, regardless of their handlers; filled at its end."""
     received: set[int] = set()
     if not listen:
         yield received

@@ -1,8 +1,8 @@
-"""LocalExecutor: runs in separate processes on this machine, forked from a zygote.
+"""LocalExecutor: executes runs in separate processes on this machine, forked from a zygote.
 
-The zygote has imported TensorFlow once, so that a run starts in milliseconds, and every run still has its own process:
-a crash, a leak or an out-of-memory kill takes down one run, and its device's memory is given back. The devices of a run
-are leased here and handed to its process, which from then on is their only holder.
+The zygote imports TensorFlow once, so a run starts in milliseconds, but every run has its own process: a crash, a leak
+or an out-of-memory kill affects only one run, and its device's memory is released. The devices of a run are leased here
+and handed over to its process, which is then their only holder.
 """
 
 import threading
@@ -30,12 +30,12 @@ class LocalExecutor(Executor):
     """Executes several runs at once on this machine. All of them execute the code as it is at the start.
 
     Args:
-        jobs: how many; by default as many as the devices asked for can take, or as there are cores.
-        request: the devices of each run; by default one GPU, or the CPU where there is none.
-        isolation: "fork" falls back to "exec", and says so, where the zygote must not be forked.
+        jobs: number of concurrent runs; by default as many as the devices or the cores allow.
+        request: the devices of each run; by default one GPU, or the CPU if there is none.
+        isolation: "fork" falls back to "exec", with a message, if the zygote must not fork.
         preload: modules of a user's datasets, models and networks; see runs.environment.users_modules.
-        grace_s: what runs get to reach a checkpoint when the executor is closed, or dies.
-        tell: where lines for the user go; called in another thread.
+        grace_s: time for runs to reach a checkpoint when the executor is closed, or dies.
+        tell: receives lines for the user; called in another thread.
     Raises:
         DeviceError: such devices do not exist here; or jobs is less than 1.
     """
@@ -61,7 +61,7 @@ class LocalExecutor(Executor):
         slots = cpu_slots(self.capacity)
 
         def start_zygote(isolation: Isolation) -> ZygoteProcess:
-            # What the libraries read when they are imported; TensorFlow's own threads are each run's affair.
+            # Read by the libraries when they are imported; TensorFlow's own threads are set by each run.
             return ZygoteProcess(isolation, preload, grace_s, slots[0].environ)
 
         leases = None if devices is None else LeaseSource(request, manager)
@@ -79,13 +79,13 @@ class LocalExecutor(Executor):
 
         Raises:
             RunError: the executor is closed.
-            TypeError: launch holds what JSON cannot.
+            TypeError: launch is not valid JSON.
         """
-        run.clear_stop_request()  # of an earlier attempt; one that comes from now on is for this
+        run.clear_stop_request()  # of an earlier attempt; later ones are for this attempt
         return self.start(run, **launch)
 
     def start(self, run: Run, **launch: Any) -> Job:
-        """Like `submit`, but a stop request that is there already is meant for this attempt."""
+        """Like `submit`, but an existing stop request is meant for this attempt."""
         if self._dispatcher.why_closed is not None:
             raise RunError(f"{run.folder} cannot be executed: {self._dispatcher.why_closed}.")
         job = Job(run, lambda *what: self._dispatcher.do(lambda: self._dispatcher.cancel(*what)))
@@ -94,7 +94,7 @@ class LocalExecutor(Executor):
         return job
 
     def wait_until_ready(self, timeout_s: float | None = None) -> bool:
-        """Whether runs can start without waiting for the zygote by then."""
+        """Waits until the zygote is ready; returns whether it is."""
         return self._dispatcher.ready.wait(timeout_s)
 
     def drive(self, loop: Callable[[], T]) -> T:

@@ -1,1 +1,1 @@
-"""Runs on several nodes: an agent on each executes them, the driver decides."""
+"""Runs on several nodes: agents execute runs, the driver assigns them."""

@@ -1,10 +1,10 @@
-"""FolderCluster: agents that meet their driver in the sweep's folder, whatever starts them.
+"""FolderCluster: agents that communicate with their driver through the sweep's folder.
 
-agents/setting.json     what agents must know
-agents/shared.TOKEN     whoever sees it shares this folder with the driver
+agents/setting.json     settings for agents
+agents/shared.TOKEN     visible to nodes that share this folder with the driver
 agents/driver.N …       see mailbox
-agents/NAME/            a mailbox of an agent; with a file `over` once nothing more is expected of it
-agents/*.txt            what agents printed
+agents/NAME/            a mailbox of an agent; has a file `over` once nothing more is expected of it
+agents/*.txt            output of agents
 """
 
 import json
@@ -39,18 +39,18 @@ class MailboxAgent:
 
     def __init__(self, mailbox: Path, turn: int) -> None:
         self.id = mailbox.name
-        self.job: str | None = None  # what the cluster calls it, once it has said so
+        self.job: str | None = None  # its name in the cluster, once it has reported it
         self.mailbox = mailbox
         self.pulse = Pulse(mailbox / "beat")
         self._turn = turn
         self._orders, self._reports = Outbox(mailbox / "orders.jsonl"), Inbox(mailbox / "reports.jsonl")
 
     def send(self, message: Message) -> None:
-        """Gives it a message; a RunError where that cannot be written."""
+        """Sends a message. Raises RunError: it cannot be written."""
         self._orders.send({**message, "turn": self._turn})
 
     def receive(self) -> list[Message]:
-        """What it has said since the last call."""
+        """The messages since the last call."""
         messages = self._reports.receive()
         for message in messages:
             if "hello" in message:
@@ -58,30 +58,30 @@ class MailboxAgent:
         return messages
 
     def forget(self) -> None:
-        """Nothing more is expected of it, whichever driver asks."""
+        """Marks that nothing more is expected of it, by any driver."""
         with suppress(OSError):
             (self.mailbox / "over").touch()
 
     def given(self) -> dict[int, Path]:
-        """The runs that it was ever given, by number, without those that it has reported to be over."""
+        """The runs assigned to it, by number, except those it has reported as ended."""
         ended = {message["ended"] for message in Inbox(self.mailbox / "reports.jsonl").receive() if "ended" in message}
         orders = Inbox(self.mailbox / "orders.jsonl").receive()
         return {one["run"]: Path(one["folder"]) for one in orders if "run" in one and one["run"] not in ended}
 
 
 def check_devices(setting: Setting, most_gpus: int) -> None:
-    """Whether a node can have the devices of a run; one GPU may be the CPU instead."""
+    """Whether a node can provide the devices of a run; one GPU may be replaced by the CPU."""
     if setting.request.count > max(1, most_gpus) or (setting.request.shares and not most_gpus):
         raise DeviceError(f"each trial asks for {setting.request.text}; a node has at most {most_gpus}. Ask for fewer.")
 
 
 def share(setting: Setting, nodes: int) -> Setting:
-    """What an agent needs to know: its part of the runs at once."""
+    """Settings for an agent: its share of the concurrent runs."""
     return setting if setting.jobs is None else replace(setting, jobs=-(-setting.jobs // nodes))
 
 
 def exports(**more: str) -> list[str]:
-    """Lines of a shell script by which a process on a node gets this one's settings."""
+    """Lines of a shell script that give a process on a node this process's settings."""
     ours = {key: value for key, value in os.environ.items() if key.startswith("TEXT_RECOGNIZER_")}
     return [
         f"export {key}={shlex.quote(value)}" for key, value in {**ours, "PYTHONPATH": python_path(), **more}.items()
@@ -89,21 +89,21 @@ def exports(**more: str) -> list[str]:
 
 
 class FolderCluster(ABC):
-    """Starts agents with a setting, one a node, in the sweep's folder, and knows which of them are gone."""
+    """Starts agents with a setting, one per node, in the sweep's folder, and detects lost ones."""
 
     def __init__(self, setting: Setting, nodes: int) -> None:
         assert setting.folder is not None, "agents meet in the folder of a sweep"
         self.folder = setting.folder.resolve() / "agents"
         self.nodes = nodes
         self.agents: dict[str, MailboxAgent] = {}
-        self.refused: set[str | None] = set()  # jobs of agents that are of no use
+        self.refused: set[str | None] = set()  # jobs of unusable agents
         self._setting = setting
-        self._failures: list[str] = []  # of agents that ended before they said anything, in a row
+        self._failures: list[str] = []  # of consecutive agents that ended before their first message
         self._turn: Turn | None = None
         self._next_scan = 0.0
 
     def begin(self) -> None:
-        """Becomes the one driver. A TextRecognizerError where it cannot."""
+        """Becomes the only driver. Raises TextRecognizerError: it cannot."""
         facts = {"setting": setting_to_json(self._setting), "argv": sys.argv}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ class FolderCluster(ABC):
         replace_file(self.folder / SETTING, json.dumps(facts, indent=2) + "\n")
 
     def new_agents(self) -> list[tuple[MailboxAgent, Mapping[int, Path]]]:
-        """Agents that were not known before, with the runs that an earlier driver gave them, by number."""
+        """New agents, with the runs assigned to them by an earlier driver, by number."""
         assert self._turn is not None
         if time.monotonic() < self._next_scan:
             return []
@@ -132,24 +132,24 @@ class FolderCluster(ABC):
         return found
 
     def refuse(self, agent: MailboxAgent, why: str) -> None:
-        """Does without an agent that is of no use. A RunError where none would be."""
+        """Gives up an unusable agent. Raises RunError: no other would be usable."""
         self.refused.add(agent.job)
         if len(self.refused) >= self.nodes:
             raise RunError(f"{why}. Install the same there, then give the same command again.")
         say(f"{why}; it gets no trials")
 
     def end(self) -> None:
-        """Ends what has not left by itself."""
+        """Ends agents that have not left by themselves."""
         if self._turn is not None and self._turn.is_ours():
             self.end_agents()
             self._turn.end()
 
     @abstractmethod
     def keep_up(self) -> None:
-        """Starts agents where some are missing. A TextRecognizerError where there is no hope of that."""
+        """Replaces missing agents. Raises TextRecognizerError: that is hopeless."""
 
     def why_gone(self, agent: MailboxAgent) -> str | None:
-        """Why an agent executes nothing any more, or is about to be ended by the cluster; None while it may."""
+        """Why an agent executes nothing any more, or is about to be ended by the cluster; None if it is fine."""
         silent_s = agent.pulse.silent_s()
         if agent.job is not None:
             return self.why_lost(agent.job, silent_s, silent_s > _SILENT_S)
@@ -157,18 +157,18 @@ class FolderCluster(ABC):
 
     @abstractmethod
     def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:
-        """The same, of an agent that was silent for so long, by what the cluster calls it."""
+        """The same for an agent that has been silent for some time, by its name in the cluster."""
 
     @abstractmethod
     def waiting_for(self) -> str:
-        """Why no agent is there yet, for people."""
+        """Why there is no agent yet, in words."""
 
     @abstractmethod
     def end_agents(self) -> None:
-        """Only called while this is the one driver."""
+        """Ends all agents; only called while this is the only driver."""
 
     def script(self, job: str) -> str:
-        """A shell script that becomes an agent; `job` is what the cluster calls it, as a shell reads it."""
+        """A shell script that becomes an agent; `job`: its name in the cluster, as a shell expression."""
         folder = shlex.quote(str(self.folder))
         lines = [
             "#!/bin/sh",
@@ -180,7 +180,7 @@ class FolderCluster(ABC):
         return "\n".join(lines) + "\n"
 
     def note_failure(self, job: str, node: str, exit_code: int | None) -> None:
-        """An agent ended before it said anything. A RunError where another would end in the same way."""
+        """Handles an agent that ended before its first message. Raises RunError: others would end the same way."""
         if (useless := refusals(node, self.folder).get(exit_code or 0)) is not None:
             raise RunError(useless)
         try:

@@ -1,4 +1,4 @@
-"""Handshake: a node shows that it sees what this process sees, before anything is done there."""
+"""Handshake: checks that a node shares this process's files before anything is done there."""
 
 import secrets
 import shlex
@@ -12,7 +12,7 @@ EXIT_UNSEEN, EXIT_NO_PYTHON, EXIT_NO_FOLDER = 71, 72, 73
 
 
 def make_sign(folder: Path) -> Path:
-    """A new file that only those see who share a folder. Raises RunError: it cannot be written."""
+    """A new file that is visible only to nodes that share its folder. Raises RunError: it cannot be written."""
     sign = folder / f"shared.{secrets.token_hex(8)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def make_sign(folder: Path) -> Path:
 
 
 def handshake(sign: Path) -> list[str]:
-    """Lines of a shell script that end it on a node of no use, and else go to this process's folder."""
+    """Lines of a shell script that exit on an unusable node, and otherwise change to this process's folder."""
     return [
         f"[ -e {shlex.quote(str(sign))} ] || exit {EXIT_UNSEEN}",
         f"[ -x {shlex.quote(sys.executable)} ] || exit {EXIT_NO_PYTHON}",
@@ -32,7 +32,7 @@ def handshake(sign: Path) -> list[str]:
 
 
 def refusals(node: str, folder: Path) -> dict[int, str]:
-    """Why a node is of no use, for people, by the exit code with which these lines end; folder: that of the sign."""
+    """Why a node is unusable, in words, by exit code of these lines; folder: that of the sign."""
     return {
         EXIT_UNSEEN: f"{node} does not see {folder}: the folder of runs must be on a file system that all nodes "
         "share. Set TEXT_RECOGNIZER_RUNS to a folder on one.",

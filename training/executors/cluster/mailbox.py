@@ -1,16 +1,16 @@
-"""Where a driver and an agent meet on a file system that both see: two journals, each with one writer, and beats.
+"""Communication of a driver and an agent through a shared file system: two journals with one writer each, and beats.
 
-Correct on NFS: a file is opened anew for each look and closed after each write, which is what NFS promises to show;
-names appear by rename or O_EXCL; no lock is taken across hosts; no host's clock is compared with another's.
+Correct on NFS: a file is opened for each read and closed after each write, for which NFS guarantees consistency; names
+appear by rename or O_EXCL; no locks across hosts; clocks of different hosts are never compared.
 
 orders.jsonl    from the driver
 reports.jsonl   from the agent
-beat            a number that the agent changes as long as it lives
+beat            a number that the agent changes while it lives
 
-Of several drivers, perhaps on different hosts, agents obey the latest; an earlier one gives up.
+Of several drivers, possibly on different hosts, agents obey the latest; an earlier one gives up.
 
-driver.N        made with O_EXCL by the N-th driver; says where it is
-driver.N.beat   there and changing as long as that driver is at work
+driver.N        created with O_EXCL by the N-th driver; contains its location
+driver.N.beat   exists and changes while that driver is active
 """
 
 import contextlib
@@ -29,15 +29,15 @@ BEAT_S = 1.0
 
 
 class Outbox:
-    """The writing end of a journal of messages. What could not be written stays until it can."""
+    """The writing end of a journal of messages. Messages that cannot be written are kept and retried."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._is_whole = False  # a writer before this one, or a full disk, may have left half a line
+        self._is_whole = False  # an earlier writer, or a full disk, may have left a partial line
         self._waiting: deque[Message] = deque()
 
     def send(self, message: Message) -> None:
-        """Writes a message after those that wait. Raises RunError: the disk cannot be written; it then waits too."""
+        """Writes pending messages, then this one. Raises RunError: the disk cannot be written; it becomes pending."""
         self._waiting.append(message)
         self.flush()
 
@@ -64,19 +64,19 @@ class Inbox:
         self._read = 0
 
     def receive(self) -> list[Message]:
-        """The whole lines that have come since the last call."""
+        """The complete lines since the last call."""
         try:
             with open(self._path, "rb", buffering=0) as file:
                 file.seek(self._read)
                 content = file.readall()
-        except OSError:  # not there yet, or a server that is away: the next look tells
+        except OSError:  # missing, or the server is unavailable: retried next time
             return []
         self._read += content.rfind(b"\n") + 1
         return parse_journal(content).rows
 
 
 class Beat:
-    """Shows others that this process lives: a number that changes."""
+    """Heartbeat of this process: a number that changes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -84,7 +84,7 @@ class Beat:
         self._due = 0.0
 
     def beat(self) -> None:
-        """Changes the number when it is time to."""
+        """Changes the number if it is due."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + BEAT_S
@@ -98,7 +98,7 @@ class Beat:
 
 
 class Pulse:
-    """Watches the beat of another process, by this process's clock alone."""
+    """Watches the heartbeat of another process, using only this process's clock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -106,7 +106,7 @@ class Pulse:
         self._since = self._looked = time.monotonic()
 
     def silent_s(self) -> float:
-        """How long ago a change was seen, or this watch began. It looks four times a beat, however often asked."""
+        """Time since the last observed change, or since the start. Reads at most four times per beat."""
         now = time.monotonic()
         if now - self._looked >= BEAT_S / 4:
             self._looked = now
@@ -115,7 +115,7 @@ class Pulse:
         return now - self._since
 
     def has_changed(self) -> bool:
-        """Whether the other has beaten since the last look."""
+        """Whether the beat has changed since the last read."""
         seen, self._seen = self._seen, self._content()
         return seen != self._seen
 
@@ -130,7 +130,7 @@ class Pulse:
 
 
 def make_mailbox(folder: Path) -> None:
-    """A new mailbox, with its name only when it is whole. Raises RunError: it cannot be written."""
+    """Creates a mailbox atomically. Raises RunError: it cannot be written."""
     unfinished = folder.with_name(f".{folder.name}.new")
     try:
         unfinished.mkdir()
@@ -152,7 +152,7 @@ class Turn:
 
     @classmethod
     def take(cls, folder: Path) -> "Turn":
-        """The next turn. Raises RunError: another driver is at work, or the folder cannot be written."""
+        """Takes the next turn. Raises RunError: another driver is active, or the folder cannot be written."""
         if (who := driver_elsewhere(folder)) is not None:
             raise RunError(f"the sweep {folder.parent} is driven by {who} already.")
         last = last_turn(folder)
@@ -171,13 +171,13 @@ class Turn:
         return turn
 
     def beat(self) -> None:
-        """Shows that this driver is at work. Raises RunError: another one has taken over."""
+        """Shows that this driver is active. Raises RunError: another one has taken over."""
         if not self.is_ours():
             raise RunError("another driver has taken over this sweep; this one ends.")
         self._beat.beat()
 
     def is_ours(self) -> bool:
-        return not os.path.exists(self._next)  # noqa: PTH110 - without an error where the server is away
+        return not os.path.exists(self._next)  # noqa: PTH110 - no error if the server is unavailable
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
@@ -191,7 +191,7 @@ def last_turn(folder: Path) -> int:
 
 
 def driver_elsewhere(folder: Path) -> str | None:
-    """The driver on another host, if it is seen to be at work; on this host the lock of the sweep tells."""
+    """An active driver on another host; on this host, the lock of the sweep shows it."""
     try:
         last = last_turn(folder)
         who = (folder / f"driver.{last}").read_text()
@@ -201,7 +201,7 @@ def driver_elsewhere(folder: Path) -> str | None:
     if who.rpartition(" on ")[2] == socket.gethostname() or not pulse.is_there():
         return None
     pulse.has_changed()
-    for _ in range(20):  # four looks a beat
+    for _ in range(20):  # four reads per beat
         time.sleep(BEAT_S / 4)
         if pulse.has_changed():
             return who

@@ -1,4 +1,4 @@
-"""What a driver and its agents tell each other, as plain JSON.
+"""Messages between a driver and its agents, as plain JSON.
 
 driver -> agent   {"run": number, "folder": …, "launch": …}   {"kill": number}   {"leave": kill them?}
 agent -> driver   {"hello": …}   {"running": number, "place": …}   {"ended": number, "how": …}
@@ -22,7 +22,7 @@ Message = dict[str, Any]
 
 
 def versions() -> dict[str, Any]:
-    """What must be the same on every node, or the trials of a sweep could not be compared."""
+    """Versions that must be equal on every node, so that the trials of a sweep are comparable."""
     return {
         "Python": platform.python_version(),
         "text-recognizer": __version__,
@@ -32,12 +32,12 @@ def versions() -> dict[str, Any]:
 
 
 def hello(job: str, capacity: int) -> Message:
-    """How an agent introduces itself, with what the cluster calls it."""
+    """The first message of an agent, with its name in the cluster."""
     return {"host": socket.gethostname(), "job": job, "capacity": capacity, "versions": versions()}
 
 
 def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None:
-    """What a node has in another version than the driver, for people."""
+    """Version differences between a node and the driver, in words."""
     for name in ours:
         there, here = theirs.get(name), ours[name]
         if there != here and isinstance(here, dict):
@@ -48,7 +48,7 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None
 
 
 def setting_to_json(setting: Setting) -> dict[str, Any]:
-    """A setting for an agent; what concerns the driver alone is left out."""
+    """A setting for an agent, without values that only the driver needs."""
     return asdict(replace(setting, folder=None))
 
 

@@ -1,8 +1,8 @@
-"""NodeAgent: executes runs on one node, each in a fresh process from the node's zygote. It decides nothing.
+"""NodeAgent: executes runs on one node, each in a fresh process from the node's zygote. It makes no decisions.
 
-`python -m training.executors.cluster.node_agent FOLDER JOB` meets its driver in a folder. It may outlive its driver:
-what runs goes on, and the next driver finds it. It leaves when it is told to, when its machine is wanted for something
-else (SIGTERM, SIGUSR1), when the process that started it is gone, and when it is idle and no driver is at work.
+`python -m training.executors.cluster.node_agent FOLDER JOB` communicates with its driver through a folder. It can
+outlive its driver: runs continue, and the next driver finds it. It exits when it is told to, when it is preempted
+(SIGTERM, SIGUSR1), when the process that started it has died, and when it is idle and no driver is active.
 """
 
 import os
@@ -31,7 +31,7 @@ from training.runs.run import Run
 from training.terminal.command_line import guarded
 
 _NOT_STARTED = Ended(None, "not started: its agent is leaving", cause=Cause.PREEMPTED)
-# After an end the next order comes at once, mostly; for a while one may come at any moment; then nothing is urgent.
+# Polling intervals: after a run ends, the next order usually comes at once; later, nothing is urgent.
 _PAUSES_S = {0.25: 0.003, 30.0: 0.01, float("inf"): 0.25}
 _LOOK_FOR_DRIVER_S, _PATIENCE_S = 5.0, 600.0
 
@@ -41,8 +41,8 @@ class NodeAgent:
 
     Args:
         folder: the sweep's folder of agents.
-        facts: what the driver wrote there for its agents.
-        job: what the cluster calls this agent.
+        facts: the driver's settings for its agents.
+        job: name of this agent in the cluster.
     """
 
     def __init__(self, folder: Path, facts: Mapping[str, Any], job: str) -> None:
@@ -69,7 +69,7 @@ class NodeAgent:
         self._report({"hello": hello(job, self._executor.capacity)})
 
     def serve(self) -> None:
-        """Until it has left and everything has been reported."""
+        """Runs until it has left and everything has been reported."""
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, lambda number, _: self._leave(f"received {signal.Signals(number).name}"))
         told = False
@@ -90,7 +90,7 @@ class NodeAgent:
 
     def _obey(self) -> None:
         for message in self._orders.receive():
-            if message.get("turn", 0) < self._turn:  # of a driver that another has replaced
+            if message.get("turn", 0) < self._turn:  # from a driver that has been replaced
                 continue
             self._turn = message.get("turn", 0)
             if "run" in message:
@@ -101,14 +101,14 @@ class NodeAgent:
                 self._leave("told to", message["leave"])
 
     def _start(self, number: int, message: Message) -> None:
-        if self._closing is not None:  # the order and the leaving crossed
+        if self._closing is not None:  # the order arrived while it was leaving
             self._report({"ended": number, "how": asdict(_NOT_STARTED)})
             return
         try:
             run = Run.open(Path(message["folder"]))
             self._jobs[number] = self._executor.start(run, **message["launch"])
         except (TextRecognizerError, OSError) as error:
-            # A signal may have closed the executor since it was looked at above.
+            # A signal may have closed the executor since the check above.
             how = _NOT_STARTED if self._closing is not None else Ended(None, f"not started: {error}")
             self._report({"ended": number, "how": asdict(how)})
 
@@ -122,7 +122,7 @@ class NodeAgent:
             self._closing.start()
 
     def _report_news(self, timeout_s: float) -> None:
-        """What has happened, after waiting for an end for a while."""
+        """Reports news, after waiting some time for a run to end."""
         ended = first_ended(self._jobs.values(), timeout_s) if self._jobs else set()
         with suppress(Empty):
             while True:
@@ -139,7 +139,7 @@ class NodeAgent:
             self._last_end = time.monotonic()
 
     def _report(self, message: Message) -> None:
-        with suppress(RunError, OSError):  # a full disk, a server that is away: it goes with the next one
+        with suppress(RunError, OSError):  # a full disk or an unavailable server: it is sent with the next one
             self._reports.send(message)
 
     def _pause_s(self) -> float:
@@ -160,7 +160,7 @@ class NodeAgent:
 
 
 def _when_leaving(job: Job, how: Ended) -> Ended:
-    """An end that came of the agent leaving is no failure of the run, even where it was too early for a checkpoint."""
+    """If a run ended because the agent is leaving, it has not failed, even without a checkpoint."""
     if job.place is None:
         return _NOT_STARTED
     if how.signal is not None or how.exit_code == 128 + signal.SIGTERM:

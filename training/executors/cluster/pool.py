@@ -1,4 +1,4 @@
-"""ClusterExecutor: gives runs to agents, and takes back what a lost one had. Its thread talks to all of them."""
+"""ClusterExecutor: assigns runs to agents, and takes back those of lost agents, in one thread."""
 
 import threading
 import time
@@ -23,14 +23,14 @@ from training.terminal.command_line import say
 T = TypeVar("T")
 
 _POLL_S = 0.01
-# Beyond the grace of its runs: for the end of their processes to be seen from here.
+# Beyond the grace period of its runs: time until the end of their processes is visible from here.
 _MARGIN_S = 10.0
 _MOST_FAILURES = 3
 
 
 @dataclass(eq=False)
 class _Orphan:
-    """A run whose agent is gone: its process notices, and ends at a checkpoint."""
+    """A run whose agent was lost: its process notices, and ends at a checkpoint."""
 
     job: Job
     why: str
@@ -39,7 +39,7 @@ class _Orphan:
 
 @dataclass(eq=False)
 class _Member:
-    """An agent and what it has."""
+    """An agent and its runs."""
 
     agent: MailboxAgent
     work: dict[int, Job]
@@ -50,14 +50,14 @@ class _Member:
 
 
 class ClusterExecutor(Executor):
-    """Jobs here, agents there, at most so many runs at once. Methods that no executor has are its thread's."""
+    """Distributes jobs to agents, with a limit of concurrent runs. Methods not in Executor belong to its thread."""
 
     def __init__(self, cluster: FolderCluster, most: int | None, tell: Callable[[str], None] = say) -> None:
         self._cluster = cluster
         self._most = most
         self._tell = tell
         self._members: list[_Member] = []
-        self._waiting: dict[Job, dict[str, Any]] = {}  # with what is to stand in the launch.json of each
+        self._waiting: dict[Job, dict[str, Any]] = {}  # with further facts for the launch.json of each
         self._orphans: list[_Orphan] = []
         self._rejoined: dict[Path, Job] = {}
         self._commands: Queue[Callable[[], None]] = Queue()  # see Sweep._ended
@@ -72,7 +72,7 @@ class ClusterExecutor(Executor):
 
     @property
     def capacity(self) -> int:  # type: ignore[override]
-        """Runs at once: as many as the agents that are there execute; at first one, which waits for them."""
+        """Concurrent runs: as many as the present agents execute; at first one, which waits for them."""
         there = max(1, sum(member.capacity for member in self._members))
         return there if self._most is None else min(self._most, there)
 
@@ -82,7 +82,7 @@ class ClusterExecutor(Executor):
         return f"{counted(self._most, 'trial')} at once, or as many as the agents have room for"
 
     def drive(self, loop: Callable[[], T]) -> T:
-        """Finds the agents that work for this sweep, and starts others, before the loop."""
+        """Finds the agents of this sweep, and starts others, before the loop."""
         self.begin()
         return loop()
 
@@ -98,14 +98,14 @@ class ClusterExecutor(Executor):
         run.clear_stop_request()
         job = self._job(run)
         self._commands.put(lambda: self._take(job, launch))
-        if self._error is not None and not job.done():  # the thread ended between the two
+        if self._error is not None and not job.done():  # the thread ended in between
             job.future.set_exception(self._error)
         return job
 
     def rejoin(self, run: Run) -> Job | None:
         return self._rejoined.get(run.folder.resolve())
 
-    def kill(self) -> None:  # by signal handlers: takes no lock
+    def kill(self) -> None:  # called by signal handlers: takes no lock
         self._killing = self._closing = True
 
     def close(self) -> None:
@@ -120,9 +120,9 @@ class ClusterExecutor(Executor):
                 self._step()
                 self._cluster.keep_up()
                 self._assign()
-                self._obey(_POLL_S)  # what is submitted need not wait for the next turn
+                self._obey(_POLL_S)  # so that submitted runs need not wait for the next turn
             self._wind_up()
-        except BaseException as error:  # noqa: BLE001 - those who wait for a job get it
+        except BaseException as error:  # noqa: BLE001 - passed to those waiting for a job
             self._give_up(error)
 
     def _step(self) -> None:
@@ -137,7 +137,7 @@ class ClusterExecutor(Executor):
         self._release_orphans()
 
     def _wind_up(self) -> None:
-        """Until every agent has left, or its time is over."""
+        """Waits until every agent has left or timed out."""
         self._step()
         for job in self._waiting:
             job.end(Ended(None, "not started: the executor was closed"))
@@ -169,7 +169,7 @@ class ClusterExecutor(Executor):
 
     def _take(self, job: Job, launch: dict[str, Any]) -> None:
         status = read_status(job.run.folder)
-        if status["state"] == "running":  # nobody wrote how it ended: it may be at work where no lock tells
+        if status["state"] == "running":  # its end was not recorded: it may be running where locks are not visible
             self._orphans.append(_Orphan(job, "", time.monotonic() + GRACE_S + _MARGIN_S))
         self._waiting[job] = launch
 
@@ -236,7 +236,7 @@ class ClusterExecutor(Executor):
         self._orphans += [_Orphan(job, f"its agent is gone: {why}", until) for job in member.work.values()]
 
     def _release_orphans(self) -> None:
-        """Runs whose processes are over, for all that can be known, may be started elsewhere."""
+        """Releases runs whose processes have ended, as far as can be known, to be started elsewhere."""
         now = time.monotonic()
         for orphan in list(self._orphans):
             held, ended = _condition(orphan.job.run)
@@ -266,7 +266,7 @@ class ClusterExecutor(Executor):
 
     def _give_up(self, error: BaseException) -> None:
         self._error = error if isinstance(error, TextRecognizerError) else RunError(f"the executor failed: {error!r}")
-        self._obey()  # what was submitted before the error was known
+        self._obey()  # runs submitted before the error was known
         jobs = [*self._waiting, *(orphan.job for orphan in self._orphans)]
         for job in [*jobs, *(job for member in self._members for job in member.work.values())]:
             if not job.done():
@@ -274,7 +274,7 @@ class ClusterExecutor(Executor):
 
 
 def _condition(run: Run) -> tuple[bool, bool]:
-    """Whether a process holds a run as far as can be seen from here, and whether it wrote how it ended."""
+    """Whether a process holds a run, as far as visible from here, and whether its end was recorded."""
     try:
         return run.is_held(), read_status(run.folder)["state"] != "running"
     except RunError:

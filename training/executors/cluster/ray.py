@@ -1,6 +1,7 @@
-"""RayExecutor: agents that Ray starts, one actor a node. Ray Core is the transport; runs and results are in the folder.
+"""RayExecutor: agents started by Ray, one actor per node. Ray only starts them; runs and results are in the folder.
 
-An actor only starts the agent's process and waits for it. Driver and agent meet in the sweep's folder, as on Slurm.
+An actor only starts the agent's process and waits for it. Driver and agent communicate through the sweep's folder, as
+with Slurm.
 """
 
 import os
@@ -27,7 +28,7 @@ _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
 class Node(NamedTuple):
-    """A node that has something to compute with."""
+    """A node with resources."""
 
     id: str
     host: str
@@ -44,13 +45,13 @@ class _Start:
 
 
 class RayCluster(FolderCluster):
-    """Keeps an agent on each usable node of a Ray cluster, also on later ones, or on `most` of them."""
+    """Keeps an agent on each usable node of a Ray cluster, including later ones, or on `most` of them."""
 
     def __init__(self, setting: Setting, most: int | None) -> None:
         super().__init__(setting, 1)
         self._most = most
-        self._starts: dict[str, _Start] = {}  # by what the agent calls its job
-        self._avoid: dict[str, float] = {}  # nodes that lost an actor, until when: a dead one is listed for a while
+        self._starts: dict[str, _Start] = {}  # by the agent's job name
+        self._avoid: dict[str, float] = {}  # nodes that lost an actor, until when: dead ones stay listed for a while
         self._process_kind = process_kind()
         self._next_look = self._next_start = 0.0
 
@@ -79,7 +80,7 @@ class RayCluster(FolderCluster):
                 ray_core().kill(start.actor)
                 start.over = "it hangs"
             return None
-        # An agent whose actor is gone lives on until its runs have reached a checkpoint.
+        # An agent whose actor has died lives until its runs have reached a checkpoint.
         if silent_s <= 3 * BEAT_S:
             return None
         return "the driver that started it is gone" if start is None else start.over
@@ -89,7 +90,7 @@ class RayCluster(FolderCluster):
         return f"waiting for an agent to start{lost}" if self._starts else "waiting for a node of the Ray cluster"
 
     def end_agents(self) -> None:
-        ray_core().shutdown()  # which ends a driver's actors, and the cluster that was started for it
+        ray_core().shutdown()  # ends a driver's actors, and the cluster that was started for it
 
     def _start(self, node: Node) -> None:
         job = f"{node.id[:8]}-{secrets.token_hex(3)}"
@@ -97,7 +98,7 @@ class RayCluster(FolderCluster):
         self._starts[job] = _Start(node, actor, actor.run.remote(self.script(job)))
 
     def _notice_ends(self) -> None:
-        """Learns which agents' processes have ended, and how."""
+        """Finds out which agents' processes have ended, and how."""
         pending = {start.result: job for job, start in self._starts.items() if start.over is None}
         if not pending:
             return
@@ -146,10 +147,10 @@ class RayExecutor(ClusterExecutor):
 
 
 def connect(address: str, **options: Any) -> None:
-    """Connects this process to a Ray cluster. Raises SpecError: no Ray, none that answers, or another version."""
+    """Connects this process to a Ray cluster. Raises SpecError: no Ray, no response, or another version."""
     ray = ray_core()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from_environ = os.environ.pop("RAY_ADDRESS", None)  # Ray would prefer it to what was given
+    from_environ = os.environ.pop("RAY_ADDRESS", None)  # otherwise Ray would prefer it to the given address
     found = from_environ if address == "auto" else address
     if found is not None:
         _check_answers(found)
@@ -160,7 +161,7 @@ def connect(address: str, **options: Any) -> None:
             ray.init(found, **_QUIET | options)
             return
         say("no Ray cluster is running here: starting one on this machine for this command")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves trials little beside anything else
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 leaves trials little beside other programs
         ray.init("local", include_dashboard=False, **_QUIET | options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
@@ -168,7 +169,7 @@ def connect(address: str, **options: Any) -> None:
 
 
 def usable_nodes() -> list[Node]:
-    """The nodes that Ray believes alive, with something to compute with; the head of a cluster often has nothing."""
+    """The nodes that Ray considers alive and that have resources; the head of a cluster often has none."""
     found = []
     for node in ray_core().nodes():
         cpus, gpus = (node["Resources"].get(name, 0) for name in ("CPU", "GPU"))
@@ -183,12 +184,12 @@ def nodes_for(request: DeviceRequest) -> list[Node]:
 
 
 def least_gpus(request: DeviceRequest) -> int:
-    """The GPUs that a node must have; one GPU may be the CPU instead."""
+    """The number of GPUs that a node must have; one GPU may be replaced by the CPU."""
     return request.count if request.count > 1 or request.shares else 0
 
 
 def _check_answers(address: str) -> None:
-    """Ray itself would try for minutes, and then end this process."""
+    """Checks that the cluster responds: Ray itself would retry for minutes, and then exit this process."""
     host, _, port = address.rpartition(":")
     if not (host and port.isdecimal() and 0 < int(port) < 2**16):
         raise SpecError(f"--ray-address must be auto or HOST:PORT, like 10.0.0.1:6379. {received(address)}")
@@ -200,7 +201,7 @@ def _check_answers(address: str) -> None:
 
 
 def _answers(host: str, port: int) -> bool:
-    """Whether a gRPC server, as the head of a cluster is one, greets back; a frame of type 4 holds its settings."""
+    """Whether a gRPC server, such as the head of a cluster, responds; a frame of type 4 contains its settings."""
     try:
         with socket.create_connection((host, port), _CONNECT_S) as connection:
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
@@ -210,7 +211,7 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _started_here() -> str | None:
-    """The address of the cluster that `ray start` started last on this machine, if it still answers."""
+    """The address of the cluster last started by `ray start` on this machine, if it still responds."""
     try:
         address = (
             (Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster")
@@ -224,21 +225,21 @@ def _started_here() -> str | None:
 
 
 def actor_on(node: Node, kind: Any, **options: Any) -> Any:
-    """A new actor on just this node."""
+    """A new actor on this node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return kind.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False), **options).remote()
 
 
 def process_kind() -> Any:
-    """The class of the actors. Ray sends it by value: a node need have nothing of ours for it."""
+    """The class of the actors. Ray sends it by value, so nodes need none of our code for it."""
 
     class NodeProcess:
         def run(self, script: str) -> int:
             import signal
             import subprocess
 
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # which Ray blocks, and processes inherit that
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # Ray blocks it, and processes inherit that
             self.process = subprocess.Popen(["/bin/sh", "-c", script])
             return self.process.wait()
 

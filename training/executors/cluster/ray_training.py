@@ -1,4 +1,4 @@
-"""One training on several nodes of Ray: an actor on each starts a process, and passes signals on."""
+"""Training on several Ray nodes: an actor on each starts a process, and forwards signals."""
 
 import json
 import secrets
@@ -16,24 +16,24 @@ from training.executors.cluster.handshake import handshake, make_sign, refusals
 from training.executors.cluster.ray import Node, actor_on, connect, least_gpus, nodes_for, process_kind, ray_core
 from training.runs.places import runs_folder
 
-_FIRST_PORT, _PORTS = 10_000, 20_000  # below those that the kernel gives away
+_FIRST_PORT, _PORTS = 10_000, 20_000  # below the kernel's ephemeral ports
 _LOOK_S = 0.5
 _Start = tuple[Node, Any]  # with its actor
-# How long a node may take to answer, where others could take its place, and where none is left.
+# Time for a node to respond, if others could replace it, and if none is left.
 _ANSWER_S, _LAST_ANSWER_S = 10.0, 60.0
 
 
 def nodes_to_train_on(nodes: int, address: str, request: DeviceRequest) -> Callable[[Sequence[str]], int]:
-    """What executes a command once on each of several nodes of Ray, as the processes of one training.
+    """A function that executes a command once on each of several Ray nodes, as the processes of one training.
 
-    What they print is printed here; a signal to this process is theirs. The exit code is that of the first, their
-    chief; a RunError where Ray loses the chief.
+    Their output is printed here; signals to this process are forwarded. The exit code is that of the first, the chief.
+    Raises RunError: Ray has lost the chief.
 
     Args:
         request: the devices of each process.
     Raises:
-        SpecError: no cluster, or fewer nodes with such devices.
-        RunError: too few nodes answer, or one does not share the folder of runs.
+        SpecError: no cluster, or too few nodes with such devices.
+        RunError: too few nodes respond, or one does not share the folder of runs.
     """
     connect(address, log_to_driver=True)
     there = sorted(nodes_for(request), key=lambda node: -node.gpus)
@@ -66,15 +66,15 @@ def _train(starts: Sequence[_Start], command: Sequence[str]) -> int:
         while ray_core().wait(results, num_returns=len(results), timeout=_LOOK_S)[1]:
             while signals:
                 starts[0][1].signal.remote(signals.pop())
-        return int(ray_core().get(results[0]))  # Ray itself disconnects at exit, after what is still being printed
+        return int(ray_core().get(results[0]))  # Ray itself disconnects at exit, after the remaining output
     except ray_core().exceptions.RayError as error:
         raise RunError(f"Ray lost {workers[0]}, the chief ({type(error).__name__}). Continue with --resume.") from error
 
 
 def _answering(count: int, nodes: Sequence[Node]) -> list[_Start]:
-    """So many of the nodes, each with an actor that has shown what it sees: Ray lists a dead node for a while."""
+    """The required number of nodes whose actors have passed the handshake: Ray lists dead nodes for some time."""
     kind, left, sign = process_kind(), list(nodes), make_sign(runs_folder().resolve())
-    asked: dict[Any, _Start] = {}  # by what will hold the answer
+    asked: dict[Any, _Start] = {}  # by the reference of the result
     answering: list[_Start] = []
     try:
         while (missing := count - len(answering)) > 0:

@@ -1,4 +1,4 @@
-"""SlurmExecutor: agents that are tasks of a Slurm array job, and go on while their driver is away."""
+"""SlurmExecutor: agents as tasks of a Slurm array job, which continue without their driver."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from training.executors.cluster.pool import ClusterExecutor
 from training.terminal.command_line import say
 
 _OURS = ("array", "job-name", "output", "error", "signal", "chdir", "requeue", "no-requeue", "parsable", "wrap")
-# Whoever says how much of a node an agent gets does not get the whole.
+# Options that request a part of a node, so that agents do not get whole nodes.
 _AMOUNTS = ("cpus-per-task", "exclusive", "gpus", "gpus-per-node", "gpus-per-task", "gres", "mem", "mem-per-cpu")
 _LOOK_S, _CLOSE_LOOK_S = 10.0, 0.5
 _SUBMIT_S, _MOST_PATIENCE_S = 2.0, 60.0
@@ -30,9 +30,9 @@ _ENDED = {
 
 @dataclass(frozen=True)
 class Task:
-    """One task of an array job, as squeue has it."""
+    """One task of an array job, as in squeue."""
 
-    job: str  # its number; that of the array as long as it waits
+    job: str  # its number; that of the array while it is pending
     state: str
     node: str
     reason: str  # why it waits
@@ -43,7 +43,7 @@ class Task:
 
 
 class SlurmCluster(FolderCluster):
-    """Keeps as many agents in Slurm's queue as nodes are wanted; only they have the name of this sweep's jobs."""
+    """Keeps as many agents in Slurm's queue as nodes are requested; only they have the name of this sweep's jobs."""
 
     def __init__(self, setting: Setting, nodes: int, flags: list[str]) -> None:
         super().__init__(setting, nodes)
@@ -57,28 +57,28 @@ class SlurmCluster(FolderCluster):
         self._refusal: str | None = None
 
     def check(self) -> None:
-        """Has Slurm itself look at what will be submitted. A SpecError where it would refuse it.
+        """Lets Slurm check the submission. Raises SpecError: Slurm would refuse it.
 
-        Where it has agents of an earlier driver, it took that before; it may refuse it while nodes are down.
+        If there are agents of an earlier driver, Slurm accepted it before, but may refuse it while nodes are down.
         """
         if all(task.has_ended for task in (self.tasks() or {}).values()):
             self.submit("#!/bin/sh\n", [*self._all_flags(1), "--test-only"])
 
     def submit(self, script: str, flags: Sequence[str]) -> None:
-        """Submits a script. A SpecError with Slurm's reason where it refuses."""
+        """Submits a script. Raises SpecError: Slurm refuses, with its reason."""
         done = commanded(["sbatch", "--parsable", *flags], script)
         if done.returncode != 0:
             raise SpecError(f"Slurm refuses the agents: {why(done.stderr)}.")
 
     def tasks(self) -> dict[str, Task] | None:
-        """All tasks that Slurm still knows; None when it does not answer."""
+        """All tasks that Slurm still lists; None if it does not respond."""
         done = commanded(
             ["squeue", "--noheader", "--array", "--states=all", f"--name={self._name}", "--format=%A|%T|%N|%r"]
         )
         if done.returncode != 0:
             return None
         found = (Task(*line.split("|", 3)) for line in done.stdout.splitlines() if line.count("|") >= 3)
-        # Tasks of an array that waits share its number.
+        # Tasks of a pending array share its number.
         return {
             f"{task.job}.{index}" if task.state == "PENDING" else task.job: task for index, task in enumerate(found)
         }
@@ -96,7 +96,7 @@ class SlurmCluster(FolderCluster):
             self._look()
 
     def _submit_agents(self, count: int) -> None:
-        """Where Slurm refuses what it has looked at before (see check), it may take it later."""
+        """Submits agents. If Slurm refuses what it accepted before (see check), it may accept it later."""
         try:
             self.submit(self.script("$SLURM_JOB_ID"), self._all_flags(count))
             self._refusal, self._wait_s = None, _SUBMIT_S
@@ -111,7 +111,7 @@ class SlurmCluster(FolderCluster):
         if may_run and hangs and job not in self._cancelled:
             self._cancelled.add(job)
             commanded(["scancel", job])
-        is_vague = task is None or task.state == "COMPLETING"  # news of Slurm may be older than the agent
+        is_vague = task is None or task.state == "COMPLETING"  # Slurm's information may be older than the agent
         if (is_vague and silent_s > 3 * BEAT_S) or (task is not None and task.has_ended):
             return f"Slurm says that job {job} is {'gone' if task is None else task.state}"
         return None
@@ -119,7 +119,7 @@ class SlurmCluster(FolderCluster):
     def waiting_for(self) -> str:
         waiting = [task for task in self._tasks.values() if task.state == "PENDING"]
         if waiting:
-            reason = f" ({waiting[0].reason})" if waiting[0].reason != "None" else ""  # not looked at yet
+            reason = f" ({waiting[0].reason})" if waiting[0].reason != "None" else ""  # not considered yet
             return f"waiting for Slurm: {counted(len(waiting), 'job')} pending{reason}"
         if self._refusal is not None:
             return f"waiting for Slurm to take an agent. {self._refusal}"
@@ -132,13 +132,13 @@ class SlurmCluster(FolderCluster):
         return [task for task in self._tasks.values() if not task.has_ended]
 
     def _look(self) -> None:
-        """Asks Slurm; where it does not answer, nothing is concluded."""
+        """Queries Slurm; without a response, nothing is concluded."""
         self._next_look = time.monotonic() + _LOOK_S
         tasks = self.tasks()
         if tasks is None:
             return
         self._tasks = tasks
-        if self._failed is None:  # what ended before this driver began is no failure of its own agents
+        if self._failed is None:  # tasks that ended before this driver started are not failures of its own agents
             self._failed = {task.job for task in tasks.values() if task.has_ended}
         known = {agent.job for agent in self.agents.values()}
         if known & {task.job for task in self._alive()}:
@@ -153,7 +153,7 @@ class SlurmCluster(FolderCluster):
     def _all_flags(self, count: int) -> list[str]:
         return [
             *(f"--array=0-{count - 1}", f"--job-name={self._name}", "--output=/dev/null"),
-            # The driver submits others in the place of those that end.
+            # The driver submits replacements for agents that end.
             *("--nodes=1", "--ntasks=1", "--no-requeue", "--signal=B:USR1@60", *self._flags),
         ]
 
@@ -174,7 +174,7 @@ class SlurmExecutor(ClusterExecutor):
 
         Args:
             nodes: number of agents, one per node.
-            partition, time: as sbatch takes them.
+            partition, time: as in sbatch.
             options: further options of sbatch; unless one of them requests a part of a node, an agent gets a whole one.
         """
         given = {str(key): value for key, value in (options or {}).items()}
@@ -193,13 +193,13 @@ class SlurmExecutor(ClusterExecutor):
 
 
 def job_flags(options: Mapping[str, object], is_job: bool = True) -> list[str]:
-    """Options of a job, which gets whole nodes where none says how much of them; or of a step of one."""
+    """Options of a job, which gets whole nodes unless an option requests a part; or of a job step."""
     flags = [f"--{key}" if value in (None, True, "") else f"--{key}={value}" for key, value in options.items()]
     return [*flags, "--exclusive", "--mem=0"] if is_job and not options.keys() & set(_AMOUNTS) else flags
 
 
 def eligible_nodes(partition: str | None, options: Mapping[str, object]) -> dict[str, int]:
-    """The nodes that may be given, with their GPUs; a SpecError for what can be known to be refused."""
+    """The eligible nodes, with their GPUs. Raises SpecError: Slurm would certainly refuse."""
     if owned := [key for key in options if key in _OURS]:
         raise SpecError(f"--slurm {owned[0]}: Text Recognizer sets this option of sbatch itself. Leave it out.")
     there = partitions()
@@ -213,7 +213,7 @@ def eligible_nodes(partition: str | None, options: Mapping[str, object]) -> dict
 
 
 def partitions() -> dict[str, dict[str, int]]:
-    """Every partition, with its nodes and their GPUs. Raises SpecError: there is no Slurm here, or no answer."""
+    """Every partition, with its nodes and their GPUs. Raises SpecError: there is no Slurm here, or no response."""
     done = commanded(["sinfo", "--noheader", "--Node", "--format=%R|%N|%G"])
     if done.returncode != 0:
         raise SpecError(f"Slurm does not answer: {why(done.stderr)}.")
@@ -226,14 +226,14 @@ def partitions() -> dict[str, dict[str, int]]:
 
 
 def exit_code(job: str) -> int | None:
-    """The exit code of a job that ended lately; None where Slurm does not say."""
+    """The exit code of a recently ended job; None if Slurm does not report it."""
     done = commanded(["scontrol", "--oneliner", "show", "job", job])
     match = re.search(r"\bExitCode=(\d+):", done.stdout)
     return int(match[1]) if match else None
 
 
 def why(said: str) -> str:
-    """The first reason that a command of Slurm gives."""
+    """The first reason in the output of a Slurm command."""
     reason = re.sub(r"(\w+: )?(error: |fatal: )?(allocation failure: )?", "", said.strip().partition("\n")[0], count=1)
     return reason.rstrip(".")[:400] or "it does not say why"
 

@@ -1,4 +1,4 @@
-"""One training on several nodes of Slurm: a job step, once all of them have shown what they see."""
+"""Training on several Slurm nodes: a job step, once all of them have passed the handshake."""
 
 import os
 import shlex
@@ -13,12 +13,12 @@ from training.runs.places import runs_folder
 
 
 def nodes_to_train_on(nodes: int, options: Mapping[str, str]) -> Callable[[Sequence[str]], NoReturn]:
-    """What becomes srun: it executes a command once on each of several nodes of this job, else of a new one.
+    """A function that becomes srun: it executes a command once on each of several nodes of this or a new job.
 
     Args:
-        options: of srun.
+        options: options of srun.
     Raises:
-        SpecError: there is no Slurm here, or it is known to refuse this.
+        SpecError: there is no Slurm here, or it would certainly refuse this.
     """
     there = int(os.environ.get("SLURM_JOB_NUM_NODES", 0))
     if not 1 <= nodes <= (there or nodes):
@@ -38,7 +38,7 @@ def nodes_to_train_on(nodes: int, options: Mapping[str, str]) -> Callable[[Seque
 
 
 def _train(job: Sequence[str], step: Sequence[str], command: Sequence[str]) -> NoReturn:
-    """Becomes a shell, in a new job or in this one, that has every node show what it sees, and then train."""
+    """Becomes a shell, in a new job or in this one, that performs the handshake on every node, and then trains."""
     sign = make_sign(runs_folder().resolve())
     on_nodes, look = shlex.join(step), "\n".join(handshake(sign))
     lines = [
@@ -47,7 +47,7 @@ def _train(job: Sequence[str], step: Sequence[str], command: Sequence[str]) -> N
         f"rm -f {shlex.quote(str(sign))}",
         "case $code in",
         f"0) exec {on_nodes} {shlex.join(command)};;",
-        *(  # which node, srun has said
+        *(  # srun has named the node
             f"{code}) echo {shlex.quote(f'error: {text}')} >&2; exit {RunError.exit_code};;"
             for code, text in refusals("that node", sign.parent).items()
         ),
@@ -55,4 +55,4 @@ def _train(job: Sequence[str], step: Sequence[str], command: Sequence[str]) -> N
         "esac",
     ]
     shell = [*job, "sh", "-c", "\n".join(lines)]
-    os.execvp(shell[0], shell)  # noqa: S606 - it is in the PATH, as sbatch is
+    os.execvp(shell[0], shell)  # noqa: S606 - it is in the PATH, like sbatch

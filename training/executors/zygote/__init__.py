@@ -1,1 +1,1 @@
-"""The local executor's processes: one that imports TensorFlow once and forks a child for each trial."""
+"""The local executor's processes: a zygote that imports TensorFlow once and forks a child for each run."""

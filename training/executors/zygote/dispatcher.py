@@ -1,4 +1,4 @@
-"""Dispatcher: brings jobs, cores, devices and the zygote together, in one thread."""
+"""Dispatcher: assigns cores and devices to jobs and starts them through the zygote, in one thread."""
 
 import contextlib
 import selectors
@@ -22,20 +22,20 @@ from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, Message, ZygoteProcess
 from training.runs.causes import Cause
 
-# Zygotes that died one after the other, none of which had started a run.
+# Consecutive zygotes that died without having started a run.
 _MOST_DEATHS = 3
-# Of which so many while it imported: what it imports may be what kills it.
+# The limit of those that died during imports, which may be the cause.
 _DEATHS_BEFORE_EXEC = 2
 
 
 class Dispatcher:
-    """All methods but `do` and `kill` belong to the thread that executes `run`.
+    """All methods except `do` and `kill` belong to the thread that executes `run`.
 
     Args:
-        slots: the cores, one slot for each concurrent job.
-        leases: of devices; None for the CPU.
-        grace_s: what runs get to reach a checkpoint.
-        tell: where lines for the user go.
+        slots: the cores, one slot per concurrent job.
+        leases: source of device leases; None for the CPU.
+        grace_s: time for runs to reach a checkpoint.
+        tell: receives lines for the user.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Dispatcher:
         self._number = 0
         self._deaths = 0
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._entrance = threading.Lock()  # a command comes before the thread has left, or it knows that it has
+        self._entrance = threading.Lock()  # a command arrives before the thread has left, or knows that it has
         self._left = False
         self._killed = False
         self._bell, self._bell_heard = socket.socketpair()
@@ -74,16 +74,16 @@ class Dispatcher:
         self._start_zygote()
 
     def do(self, command: Callable[[], None]) -> None:
-        """For other threads: has the thread execute something; the caller does once that thread has left."""
+        """For other threads: executes a function in the thread, or in the caller once that thread has left."""
         with self._entrance:
             if not self._left:
                 self._commands.put(command)
                 self._ring()
                 return
-        command()  # there is no other thread any more
+        command()  # the thread has left
 
     def run(self) -> None:
-        """Until it is closed and nothing runs any more."""
+        """Runs until it is closed and no run is left."""
         try:
             while self.why_closed is None or self._zygote is not None or self._orphans:
                 self._start_jobs()
@@ -102,7 +102,7 @@ class Dispatcher:
         finally:
             with self._entrance:
                 self._left = True
-            self._obey()  # what came in the last moment
+            self._obey()  # last commands
             if self._leases is not None:
                 self._leases.close()
             self._selector.close()
@@ -137,7 +137,7 @@ class Dispatcher:
                 self._zygote.send({"kill": number})
 
     def kill(self) -> None:
-        """See Executor.kill. Takes no lock and leaves the thread out, which a suspended zygote may keep."""
+        """See Executor.kill. Takes no lock and does not use the thread, which a suspended zygote may block."""
         self._killed = True
         if (zygote := self._zygote) is not None:
             zygote.kill()
@@ -150,11 +150,11 @@ class Dispatcher:
         while self._waiting:
             self._waiting.popleft()[0].end(Ended(None, f"not started: {self.why_closed}"))
         if self._zygote is not None:
-            # A zygote that is still importing has no runs, and would only listen when it is done.
+            # A zygote that is still importing has no runs, and would respond only afterwards.
             self._zygote.finish() if self.ready.is_set() else self._zygote.kill()
 
     def _ring(self) -> None:
-        with contextlib.suppress(OSError):  # it rings already, or the thread has left
+        with contextlib.suppress(OSError):  # already woken, or the thread has left
             self._bell.send(b"\0")
 
     def _obey(self) -> None:
@@ -179,7 +179,7 @@ class Dispatcher:
             self._start_job(job, order, lease, self._zygote)
 
     def _take_lease(self, job: Job) -> Lease | None:
-        """The devices of a job; None, and they are asked for, when they are not free now."""
+        """The devices of a job; None if they are not free now: then they are requested."""
         if self._leases is None:
             return Lease()
 
@@ -200,7 +200,7 @@ class Dispatcher:
         self._running[self._number] = Place(job, slot, endings.log_size(job.run))
         placed = order.placed(lease, self._slots[slot])
         zygote.send({"start": self._number, "order": asdict(placed)}, lease.fds)
-        lease.release()  # our part in it: what was sent keeps it until the run's process has it, and ends with that
+        lease.release()  # our copy: the sent descriptors keep the lease until the run's process ends
 
     def _hear_zygote(self) -> None:
         assert self._zygote is not None
@@ -243,7 +243,7 @@ class Dispatcher:
         self._selector.register(self._zygote, selectors.EVENT_READ)
 
     def _lose_zygote(self, zygote: ZygoteProcess) -> None:
-        """Its runs notice too, and end at a checkpoint; their jobs are over when they have."""
+        """Handles the death of the zygote: its runs notice too, end at a checkpoint, and then their jobs are over."""
         self._selector.unregister(zygote)
         self._zygote = None
         why = zygote.death()
@@ -271,11 +271,11 @@ class Dispatcher:
         self._start_zygote()
 
     def _say(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a closed terminal is no reason to end the runs
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal must not end the runs
             self._tell(text)
 
     def _give_up(self, error: BaseException) -> None:
-        """After a bug of ours: those who wait for a job get the error."""
+        """After a bug of ours: passes the error to those waiting for a job."""
         self.why_closed = f"the executor failed ({type(error).__name__}: {error})"
         if self._zygote is not None:
             self._zygote.finish()

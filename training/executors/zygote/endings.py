@@ -1,4 +1,4 @@
-"""How the process of a run ended, from what the zygote saw of it and what the run left behind."""
+"""How the process of a run ended, from the zygote's report and the run's files."""
 
 import os
 import signal
@@ -14,18 +14,18 @@ from training.files.processes import kill_session
 from training.runs.causes import Cause
 from training.runs.run import Run
 
-# A traceback of all threads comes after them.
+# Followed by a traceback of all threads.
 _LAST_WORDS_BYTES = 1 << 16
-_CRASH_CHARACTERS = 4000  # of these, where a C++ library says why it aborts
+_CRASH_CHARACTERS = 4000  # of the log, in which a C++ library says why it aborts
 
 
 def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
-    """How a process ended, by the zygote's "ended" message; up to log_size_before, the log is of earlier ones."""
+    """How a process ended, from the zygote's "ended" message; before log_size_before, the log is of earlier ones."""
     status = int(report["status"])
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     code = os.waitstatus_to_exitcode(status) if number is None else None
     said = _last_words(run, log_size_before)
-    # A C++ library that gets no memory calls abort().
+    # A C++ library that runs out of memory calls abort().
     aborted = number == signal.SIGABRT and says_out_of_memory(said)
     out_of_memory = bool(report["killed_for_memory"]) or code == EXIT_OUT_OF_MEMORY or aborted
     cause = cause_in("\n".join(_errors(said)))
@@ -51,7 +51,7 @@ def _after_signal(number: int, report: dict[str, Any], out_of_memory: bool) -> s
 
 
 def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
-    """What the run says of itself; of a process that never got to the run, the error it printed."""
+    """The run's own status; for a process that never reached the run, the error it printed."""
     try:
         status = run.status()
     except RunError as error:
@@ -68,7 +68,7 @@ def _errors(last_words: str) -> list[str]:
 
 
 def log_size(run: Run) -> int:
-    """Bytes that earlier attempts left in the log of a run."""
+    """Size of the log of a run before this attempt, in bytes."""
     try:
         return (run.folder / "log.txt").stat().st_size
     except OSError:
@@ -92,11 +92,11 @@ class Place:
     """A running job.
 
     Args:
-        slot: the cores it has.
-        log_size_before: bytes that earlier attempts left in its log.
-        pid: of its process, which `since` tells from a later one of that number; None until the zygote reports it.
+        slot: its cores.
+        log_size_before: size of its log before this attempt, in bytes.
+        pid: its process id; `since` distinguishes it from a later process with that id. None until reported.
         orphaned: how its zygote ended, if it did. The run notices, and ends at a checkpoint.
-        kill_at: when an orphan's time is over.
+        kill_at: deadline of an orphan.
     """
 
     job: Job
@@ -108,13 +108,13 @@ class Place:
     kill_at: float = float("inf")
 
     def is_gone(self) -> bool:
-        """Whether an orphan has ended; kills it when its time is over."""
+        """Whether an orphan has ended; kills it at its deadline."""
         overdue = time.monotonic() >= self.kill_at
         if self._is_running():
             if overdue:
                 self.kill()
             return False
-        # Its first thread may be gone before the others, which keep its files open.
+        # Its first thread may end before the others, which keep its files open.
         return overdue or not self._is_held()
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""LeaseSource: devices for one run after another, waited for in the background."""
+"""LeaseSource: leases devices for one run after another, waiting in the background."""
 
 import threading
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from training.devices.requests import DeviceRequest
 
 
 class LeaseSource:
-    """Asks for devices, one request at a time, so that a sweep does not fill the machine's queue.
+    """Requests devices, one request at a time, so that a sweep does not fill the machine's queue.
 
-    For one thread; on_lease and on_wait are called in another one.
+    For use by one thread; on_lease and on_wait are called in another one.
     """
 
     def __init__(self, request: DeviceRequest, manager: GPUManager) -> None:
@@ -20,17 +20,17 @@ class LeaseSource:
         self._asked: Future[Lease] | None = None
 
     def take(self, label: str, on_lease: Callable[[], None], on_wait: Callable[[str], None]) -> Lease | None:
-        """A lease, if it has come; else asks for one. Raises DeviceError: it was refused; the next call asks again.
+        """A lease, if available; else requests one. Raises DeviceError: it was refused; the next call requests again.
 
         Args:
-            label: what it is for, shown to others.
-            on_lease: called when it is time to call again.
-            on_wait: told what is waited for and who holds it.
+            label: its purpose, shown to others.
+            on_lease: called when `take` should be called again.
+            on_wait: called with what is waited for and its holders.
         """
         if self._asked is None:
             self._asked = Future()
             self._asked.add_done_callback(lambda _: on_lease())
-            # A daemon: no executor of threads, which would wait for it when the interpreter ends.
+            # A daemon thread: an executor would wait for it at exit.
             threading.Thread(target=self._wait, args=(self._asked, label, on_wait), name="lease", daemon=True).start()
         if not self._asked.done():
             return None
@@ -44,14 +44,14 @@ class LeaseSource:
             self._asked = None
 
     def close(self) -> None:
-        """Releases what has come, and what comes from now on."""
+        """Releases available leases, and later ones."""
         if self._asked is not None:
             self._asked.add_done_callback(_release)
 
     def _wait(self, asked: "Future[Lease]", label: str, on_wait: Callable[[str], None]) -> None:
         try:
             asked.set_result(self._manager.lease(self._request, on_wait=on_wait, label=label))
-        except Exception as error:  # noqa: BLE001 - it is raised where the lease is wanted
+        except Exception as error:  # noqa: BLE001 - it is raised in `take`
             asked.set_exception(error)
 
 

@@ -1,4 +1,4 @@
-"""Order: all that a process must be told to execute a run."""
+"""Order: everything that a process needs to execute a run."""
 
 import json
 import os
@@ -19,13 +19,13 @@ class Order:
     """Plain JSON, so that it can be sent.
 
     Args:
-        grace_s: what the process gets to reach a checkpoint once its zygote or driver is gone.
+        grace_s: time to reach a checkpoint once the zygote or the driver has died.
         environ: the whole environment.
-        folder: the current one: a spec may name files and modules relative to it.
+        folder: the working folder: a spec may name files and modules relative to it.
         argv: the command line of the sweep, for launch.json.
-        launch: further facts for it.
-        cores: for os.sched_setaffinity; none leaves it as it is.
-        lease: devices, memory_mib and path of a lease, whose descriptors travel beside.
+        launch: further facts for launch.json.
+        cores: for os.sched_setaffinity; empty leaves it unchanged.
+        lease: devices, memory_mib and path of a lease, whose descriptors are sent with it.
     """
 
     run_folder: str
@@ -40,7 +40,7 @@ class Order:
 
     @classmethod
     def for_run(cls, run: Run, trackers: Sequence[str], grace_s: float, launch: Mapping[str, Any]) -> "Order":
-        """The order to execute a run as this process would; a TypeError where launch holds what JSON cannot."""
+        """The order to execute a run as this process would. Raises TypeError: launch is not valid JSON."""
         json.dumps(launch)
         folder, environ = str(run.folder.resolve()), dict(os.environ)
         return cls(folder, list(trackers), grace_s, environ, str(Path.cwd()), list(sys.argv), dict(launch))
@@ -55,12 +55,12 @@ class Order:
         return replace(self, cores=slot.cores, environ={**self.environ, **slot.environ}, lease=held)
 
     def as_lease(self) -> Lease:
-        """The lease as the process that inherited its descriptors sees it: it lasts as long as the process."""
+        """The lease in the process that inherited its descriptors, for the lifetime of that process."""
         path = self.lease["path"]
         devices = (Device(**device) for device in self.lease["devices"])
         return Lease(tuple(devices), tuple(self.lease["memory_mib"]), path=Path(path) if path else None)
 
 
 def python_path() -> str:
-    """For PYTHONPATH: what this process can import, another can."""
+    """The value of PYTHONPATH with which another process can import the same modules."""
     return os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)

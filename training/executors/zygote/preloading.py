@@ -1,8 +1,8 @@
-"""What the zygote imports before it forks, and whether it may fork after that.
+"""Imports of the zygote before it forks, and whether it may fork afterwards.
 
-A forked process inherits the memory of its parent, but only the one thread that forked. TensorFlow's eager context and
-CUDA live in threads and in the kernel driver: a process that has them cannot be forked and go on. Merely building a
-Keras layer makes an eager context.
+A forked process inherits the memory of its parent, but only the thread that forked. TensorFlow's eager context and CUDA
+use threads and the kernel driver: a process that has them cannot be forked safely. Even building a Keras layer creates
+an eager context.
 """
 
 import gc
@@ -22,7 +22,7 @@ from text_recognizer.registry import BUILT_IN
 from text_recognizer.spec import ExperimentSpec
 from training.runs.environment import checkouts, own_modules, package_versions
 
-# What a run imports sooner or later. Importing none of it does anything else.
+# Modules that every run imports. Importing them has no side effects.
 _LIBRARIES = (
     "tensorflow",
     "keras",
@@ -43,15 +43,15 @@ _OURS = (
 
 _ANY_SPEC = {"dataset": "DigitsDataset", "model": "CharacterModel", "network": "mlp"}
 
-# jemalloc's thread takes part in forks: the library starts it again in the child.
+# jemalloc's thread supports forks: the library restarts it in the child.
 _HARMLESS_THREADS = ("jemalloc_bg_thd",)
-# A module that imports for so long waits for something.
+# A module whose import takes longer is probably blocked.
 _LONGEST_IMPORT_S = 120
 _FINE = "fine"
 
 
 def preload(modules: Iterable[str]) -> list[str]:
-    """Imports what runs need, and a user's modules as far as that does no harm; notes on the others."""
+    """Imports what runs need, and a user's modules if that is harmless; returns notes on the others."""
     built_in = {target.partition(":")[0] for table in BUILT_IN.values() for target in table.values()}
     with importing_keras():
         for name in (*_LIBRARIES, *_OURS, *built_in):
@@ -65,15 +65,15 @@ def preload(modules: Iterable[str]) -> list[str]:
             own_modules([name])  # as it was imported, even if its file changes
         else:
             notes.append(f"every run imports {name} for itself, since {obstacle}")
-    # Not even once before: a look takes half a second, and finds a thousand small objects.
-    gc.freeze()  # the children's garbage collector leaves what is here alone, so that it stays shared with them
+    # Without a collection before: it takes half a second, and finds a thousand small objects.
+    gc.freeze()  # children's garbage collectors ignore existing objects, so their memory stays shared
     return notes
 
 
 def obstacle_to_forking() -> str | None:
-    """Why this process must not fork runs; None when it may.
+    """Why this process must not fork runs; None if it may.
 
-    What cannot be told counts as an obstacle.
+    What is unknown counts as an obstacle.
     """
     if "tensorflow" in sys.modules and (context := _eager_context()) is not None:
         return context
@@ -82,18 +82,18 @@ def obstacle_to_forking() -> str | None:
 
 
 def _warm_up() -> None:
-    """Fills caches with what is the same for all runs."""
+    """Fills caches that are the same for all runs."""
     import PIL.Image
 
     assemble(ExperimentSpec.parse(_ANY_SPEC))
     PIL.Image.preinit()
     compile_templates()
     package_versions()
-    checkouts()  # of the code as it was imported just now, which is what the runs execute
+    checkouts()  # of the code as imported just now, which the runs execute
 
 
 def _tried_in_a_child(module: str) -> str | None:
-    """Why a module should not be imported here, found out by importing it in a child."""
+    """Why a module should not be imported here, tested by importing it in a child."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -133,13 +133,13 @@ def _eager_context() -> str | None:
 
 
 def _threads() -> str | None:
-    """Threads apart from the calling one, after a fork has ended those of libraries that prepare for forks."""
+    """Other threads than the calling one, after a fork has ended those of fork-aware libraries."""
     child = os.fork()
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
     names: list[str] = []
-    for _ in range(20):  # a thread that was told to end needs a moment
+    for _ in range(20):  # ending threads need a moment
         names = [name for name in _thread_names() if name not in _HARMLESS_THREADS]
         if not names:
             return None

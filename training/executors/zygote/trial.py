@@ -1,6 +1,6 @@
-"""A run's process from its first line to its last, whether the zygote forked it or it is a fresh interpreter.
+"""The process of a run, forked by the zygote or a fresh interpreter.
 
-`python -m training.executors.zygote.trial RUN_FOLDER LIFELINE` is the latter; its order comes on standard input.
+`python -m training.executors.zygote.trial RUN_FOLDER LIFELINE` is the latter; it reads its order from standard input.
 """
 
 import atexit
@@ -21,8 +21,8 @@ from training.executors.zygote.order import Order
 from training.runs.run import Run
 from training.terminal.command_line import guarded, say
 
-# Added to the share of memory (in thousandths) by which the kernel chooses whom to kill: the run that takes too much,
-# rather than the zygote, which is larger than a small run, or the driver.
+# Out-of-memory score adjustment (in thousandths of memory), so that the kernel kills the run that takes too much rather
+# than the zygote, which is larger than a small run, or the driver.
 _OOM_SCORE = 500
 
 
@@ -33,7 +33,7 @@ def live(order: Order, lifeline: int) -> NoReturn:
         code = guarded(lambda: _execute(order, lifeline))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001 - a forked process must not return into the code of its parent
+    except BaseException:  # noqa: BLE001 - a forked process must not return into its parent's code
         sys.excepthook(*sys.exc_info())
     finally:
         _exit(code)
@@ -66,14 +66,14 @@ def _print_into(log: Path) -> None:
 
 
 def _watch(lifeline: int, grace_s: float) -> None:
-    """Ends this process when its zygote is gone, at a checkpoint if it reaches one in time."""
-    if select.select([lifeline], [], [], 0)[0]:  # already: the run must stay free for the next driver
+    """Ends this process when its zygote has died, at a checkpoint if it reaches one in time."""
+    if select.select([lifeline], [], [], 0)[0]:  # it has already died: the run must stay free for the next driver
         raise SystemExit(128 + signal.SIGTERM)
 
     def watch() -> None:
-        os.read(lifeline, 1)  # nothing is ever written: this returns when the last writing end is gone
+        os.read(lifeline, 1)  # nothing is ever written: this returns when the last writing end is closed
         say("the process that started this run is gone: stopping at the next checkpoint")
-        signal.alarm(int(grace_s) + 2)  # its default action ends the process, even if this thread never runs again
+        signal.alarm(int(grace_s) + 2)  # the default action ends the process, even if this thread never runs again
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(grace_s)
         os.killpg(0, signal.SIGKILL)
@@ -82,7 +82,7 @@ def _watch(lifeline: int, grace_s: float) -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Without taking TensorFlow apart: that takes time and has nothing to give back that the kernel would not."""
+    """Exits without tearing down TensorFlow, which takes time and frees nothing that the kernel would not free."""
     try:
         atexit._run_exitfuncs()
         for stream in (sys.stdout, sys.stderr):

@@ -1,10 +1,10 @@
-"""The zygote: a process that has imported all that runs need, and forks a fresh process for each of them.
+"""The zygote: a process that has imported everything that runs need, and forks a fresh process for each of them.
 
-It is started for this alone, owns no eager context and no device, has one thread, and talks with its driver over a
-socket. Where it must not fork, it starts fresh interpreters instead. When its driver is gone, however that came about,
-it lets the runs reach a checkpoint, kills those that do not in time, and ends.
+It has no other purpose, owns no eager context and no device, has one thread, and communicates with its driver over a
+socket. If it must not fork, it starts fresh interpreters instead. When its driver dies, for any reason, it lets the
+runs reach a checkpoint, kills those that do not in time, and exits.
 
-    driver -> zygote   {"start": number, "order": …} with the descriptors of the lease; {"kill": number}; the end
+    driver -> zygote   {"start": number, "order": …} with the descriptors of the lease; {"kill": number}; end of file
     zygote -> driver   {"ready": "fork" | "exec", "because": why not fork, "notes": […]}
                        {"started": number, "pid": …}   {"refused": number, "why": …}
                        {"ended": number, "status": …, "wall_s": …, "cpu_s": …, …}
@@ -30,7 +30,7 @@ from training.executors.zygote.zygote_process import Channel, zygote_command
 from training.files import processes
 from training.files.processes import kill_session
 
-# Those that the zygote handles; a run's process starts with the usual handlers.
+# Signals handled by the zygote; a run's process starts with the default handlers.
 SIGNALS = (signal.SIGCHLD, signal.SIGTERM)
 
 
@@ -39,9 +39,9 @@ class _Trial:
     """A run's process.
 
     Args:
-        oom_kills: the kernel's count of out-of-memory kills when this one started.
-        killed: why this zygote killed it; empty where it did not.
-        kill_at: when its time is over.
+        oom_kills: the kernel's count of out-of-memory kills at its start.
+        killed: why this zygote killed it; "" if it did not.
+        kill_at: its deadline.
     """
 
     number: int
@@ -56,9 +56,9 @@ class Zygote:
     """Starts processes, watches them, and reports their ends.
 
     Args:
-        forks: whether this process may be forked.
-        grace_s: between asking the runs to end and killing them.
-        driver: its process.
+        forks: whether this process may fork.
+        grace_s: time between asking the runs to end and killing them.
+        driver: process id of the driver.
     """
 
     def __init__(self, channel: Channel, forks: bool, grace_s: float, driver: int) -> None:
@@ -69,14 +69,14 @@ class Zygote:
         self._trials: dict[int, _Trial] = {}
         self._ending = False
         self._explained_oom_kills = 0
-        # Nothing is written to it. The runs read from it, and come to its end when this process is gone.
+        # Nothing is written to it. The runs read from it, and get end of file when this process dies.
         self._lifeline, self._lifeline_end = os.pipe()
         os.set_inheritable(self._lifeline, True)
         self._signals, self._signals_end = socket.socketpair()
         self._selector = selectors.DefaultSelector()
 
     def serve(self) -> None:
-        """Until the driver is gone and the last run has ended."""
+        """Runs until the driver has died or closed, and the last run has ended."""
         self._signals_end.setblocking(False)
         signal.set_wakeup_fd(self._signals_end.fileno())
         for number in SIGNALS:
@@ -107,10 +107,10 @@ class Zygote:
                 self._kill(trial, "killed on request")
 
     def _watch_driver(self) -> None:
-        """A driver's other children may have inherited its end of the channel: its end alone does not tell."""
+        """Checks the driver's process: its other children may have inherited its end of the channel."""
         with contextlib.suppress(OSError):
             self._selector.register(os.pidfd_open(self._driver), selectors.EVENT_READ, self._lose_driver)
-        if os.getppid() != self._driver:  # gone while this process imported; its number may be another's by now
+        if os.getppid() != self._driver:  # it died while this process imported; its process id may be reused
             self._lose_driver()
 
     def _lose_driver(self) -> None:
@@ -123,7 +123,7 @@ class Zygote:
         received = self._signals.recv(1 << 12)
         if signal.SIGTERM in received:
             self._end()
-        for trial in list(self._trials.values()):  # several children may have ended, for one SIGCHLD
+        for trial in list(self._trials.values()):  # several children may have ended for one SIGCHLD
             if os.waitid(os.P_PID, trial.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 self._bury(trial)
 
@@ -149,7 +149,7 @@ class Zygote:
         self._report({"started": number, "pid": pid, "since": processes.started_at(pid)})
 
     def _bury(self, trial: _Trial) -> None:
-        """Reports the end of a run's process, after nothing of what it started is left."""
+        """Kills what is left of a run's session, then reports its end."""
         del self._trials[trial.number]
         kill_session(trial.pid)
         _, status, usage = os.wait4(trial.pid, 0)
@@ -159,7 +159,7 @@ class Zygote:
         self._report({"ended": trial.number, "status": status, **taken, **killed})
 
     def _was_killed_for_memory(self, trial: _Trial, status: int) -> bool:
-        """Whether the kernel killed it: a SIGKILL that we did not send, while the kernel's count of these rose."""
+        """Whether the kernel killed it: a SIGKILL that we did not send, while the kernel's count of these increased."""
         if trial.killed or not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             return False
         before = max(trial.oom_kills, self._explained_oom_kills)
@@ -182,13 +182,13 @@ class Zygote:
         kill_session(trial.pid)
 
     def _report(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # a driver that is gone needs no report: the run's folder tells
+        with contextlib.suppress(OSError):  # a dead driver needs no report: the result is in the run's folder
             self._channel.send(message)
 
 
 def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
     """Forks a run's process, which inherits the descriptors of its lease, but closes `not_to_keep`."""
-    # A signal that comes before the child has its own handlers must not be lost in the zygote's.
+    # A signal that arrives before the child has its own handlers must not be lost in the zygote's.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         pid = os.fork()
@@ -201,7 +201,7 @@ def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
 
 def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> NoReturn:
     try:
-        from training.executors.zygote.trial import live  # there already: preload() imported it
+        from training.executors.zygote.trial import live  # already imported by preload()
 
         os.setsid()
         atexit._clear()
@@ -214,7 +214,7 @@ def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> No
             os.close(descriptor)
         live(order, lifeline)
     finally:
-        os._exit(1)  # whatever happens, never back into the zygote's loop
+        os._exit(1)  # never return into the zygote's loop
 
 
 def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> int:
@@ -224,7 +224,7 @@ def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> in
         text.seek(0)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
-        # Not subprocess: it would reap the process behind our back when the next one is started.
+        # Not subprocess: it would reap the process unnoticed when the next one is started.
         return os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "training.executors.zygote.trial", order.run_folder, str(lifeline)],
@@ -236,7 +236,7 @@ def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> in
 
 
 def count_oom_kills() -> int:
-    """The kernel's count of out-of-memory kills on this machine, those in control groups included."""
+    """The kernel's count of out-of-memory kills on this machine, including those in control groups."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -250,15 +250,15 @@ def main() -> NoReturn:
     notes: list[str] = []
     if options["isolation"] == "fork":
         obstacle, notes = _prepare_to_fork(options["preload"])
-        if obstacle is not None:  # it becomes a small process of the same number, which keeps the socket
+        if obstacle is not None:  # it becomes a small process with the same id, which keeps the socket
             command = zygote_command({**options, "isolation": "exec", "because": obstacle})
             os.execv(command[0], command)  # noqa: S606 - no shell is wanted
     os.set_inheritable(options["channel"], False)
     channel = Channel(socket.socket(fileno=options["channel"]))
-    with contextlib.suppress(OSError):  # a driver that is gone by now: so it finds out below
+    with contextlib.suppress(OSError):  # the driver may have died, which is noticed below
         channel.send({"ready": options["isolation"], "because": options["because"], "notes": notes})
     Zygote(channel, options["isolation"] == "fork", options["grace_s"], options["driver"]).serve()
-    os._exit(0)  # there is nothing to take apart
+    os._exit(0)  # nothing to tear down
 
 
 def _prepare_to_fork(modules: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -269,7 +269,7 @@ def _prepare_to_fork(modules: Sequence[str]) -> tuple[str | None, list[str]]:
             return obstacle, []
         notes = preload(modules)
         return obstacle_to_forking(), notes
-    except Exception as error:  # noqa: BLE001 - fresh interpreters may still be able to
+    except Exception as error:  # noqa: BLE001 - fresh interpreters may still work
         return f"{type(error).__name__}: {error}", []
 
 

@@ -1,4 +1,4 @@
-"""ZygoteProcess: the zygote as its driver sees it; and the channel between the two."""
+"""ZygoteProcess: the driver's handle of the zygote, and the channel between the two."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ Isolation = Literal["fork", "exec"]
 
 Message = dict[str, Any]
 
-_MOST_DESCRIPTORS = 253  # SCM_MAX_FD of Linux: no message can carry more
+_MOST_DESCRIPTORS = 253  # SCM_MAX_FD of Linux: the maximum per message
 
 
 class Channel:
-    """One end. A message is a line; its descriptors travel with its first byte."""
+    """One end of the channel. A message is a line; its descriptors are sent with its first byte."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
@@ -34,13 +34,13 @@ class Channel:
         return self._end.fileno()
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """Sends a message; the kernel keeps its files open until they are received. An OSError at a closed end."""
+        """Sends a message; the kernel keeps its files open until they are received. Raises OSError: closed."""
         data = json.dumps({**message, "descriptors": len(descriptors)}).encode() + b"\n"
         sent = socket.send_fds(self._end, [data], list(descriptors)) if descriptors else 0
         self._end.sendall(data[sent:])
 
     def receive(self) -> list[tuple[Message, list[int]]] | None:
-        """Waits for messages; those that have arrived, with their descriptors, or None when the other end is closed."""
+        """Waits for messages; returns those that arrived, with descriptors, or None if the other end is closed."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._end, 1 << 16, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         except ConnectionResetError:
@@ -66,13 +66,13 @@ class Channel:
 
 
 class ZygoteProcess:
-    """A zygote that was started just now; it reports when it is ready.
+    """Starts a zygote, which reports when it is ready.
 
     Args:
-        isolation: how it is to start runs; it falls back to "exec" where it must not be forked.
+        isolation: how it starts runs; falls back to "exec" if it must not fork.
         preload: a user's modules.
-        grace_s: what runs get to reach a checkpoint when they are asked to end.
-        environ: for the libraries it imports.
+        grace_s: time for runs to reach a checkpoint when they are asked to end.
+        environ: environment for the libraries that it imports.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ZygoteProcess:
         here, there = socket.socketpair()
         self._channel = Channel(here)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
-        # TensorFlow's start-up notes; and nothing that a user's module does may touch a device.
+        # Hides TensorFlow's start-up notes; a user's module must not be able to use a device.
         quiet = {"TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"), "CUDA_VISIBLE_DEVICES": "-1"}
         options = {"channel": there.fileno(), "driver": os.getpid(), "isolation": isolation, "because": None}
         self._process = subprocess.Popen(
@@ -91,7 +91,7 @@ class ZygoteProcess:
             stderr=self._output,
             env={**os.environ, **environ, **quiet, "PYTHONPATH": python_path()},
             pass_fds=[there.fileno()],
-            start_new_session=True,  # Ctrl-C at the terminal is the driver's affair
+            start_new_session=True,  # Ctrl-C at the terminal is handled by the driver
         )
         there.close()
 
@@ -103,12 +103,12 @@ class ZygoteProcess:
         return self._channel.fileno()
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
-        """A zygote that is gone gets nothing; receive() will say so."""
+        """Sends a message. A dead zygote gets nothing, which receive() reports."""
         with contextlib.suppress(OSError):
             self._channel.send(message, descriptors)
 
     def receive(self) -> list[Message] | None:
-        """The messages that have arrived; None when the zygote is gone."""
+        """The messages that have arrived; None if the zygote has died."""
         try:
             messages = self._channel.receive()
         except OSError:
@@ -121,10 +121,10 @@ class ZygoteProcess:
         self._channel.finish()
 
     def death(self) -> str:
-        """Waits for its end; how it ended, for people."""
+        """Waits for its end; returns how it ended, in words."""
         try:
             code = self._process.wait(5)
-        except subprocess.TimeoutExpired:  # it closed its socket but does not end
+        except subprocess.TimeoutExpired:  # it closed its socket but does not exit
             self._process.kill()
             code = self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -140,7 +140,7 @@ class ZygoteProcess:
             self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kills it with all that it started, suspended or not. Takes no lock: signal handlers may call it."""
+        """Kills it and everything it started, suspended or not. Takes no lock, so it is safe in signal handlers."""
         if self._process.returncode is None:  # not reaped
             kill_with_children(self.pid)
 
