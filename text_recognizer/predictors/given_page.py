@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.page_xml import OtherFormatError, PageText, read_pages
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles, ArchivePage
-from text_recognizer.datasets.transcribed.page_images import in_pixels, page_scale
+from text_recognizer.datasets.transcribed.page_images import LinesOfPage, in_pixels, page_scale
 from text_recognizer.errors import DataError, reason
 from text_recognizer.images.grey import read_grey
 from text_recognizer.images.line_form import UnfitImageError
@@ -91,6 +92,11 @@ def page_given_by(path: Path) -> ArchivePage:
     return page
 
 
+def cut_as_read(page: ArchivePage, data_spec: DataSpec) -> LinesOfPage:
+    """The lines of a page, cut out as the dataset of their reader does."""
+    return page.cut(steep_only=not data_spec.straightened, alphabet="".join(data_spec.classes))
+
+
 def _files(path: Path) -> AltoFiles:
     return AltoFiles(str(path), None, None, None)
 
@@ -99,8 +105,7 @@ def _read_lines(
     page: ArchivePage, reader: LinePredictor, scale: float
 ) -> tuple[tuple[LineOfText | None, ...], tuple[str, ...]]:
     given = page.text.lines
-    data_spec = reader.bundle.data_spec  # lines are cut out as the reader's dataset does
-    source = page.cut(steep_only=not data_spec.straightened, alphabet="".join(data_spec.classes))
+    source = cut_as_read(page, reader.bundle.data_spec)
     prepared, problems = {}, []
     for position, sample in enumerate(source.samples):
         try:

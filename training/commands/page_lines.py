@@ -11,7 +11,7 @@ from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.images.line_steps import Grey
 from text_recognizer.images.read import png_bytes, read_image
-from text_recognizer.predictors.given_page import page_given_by
+from text_recognizer.predictors.given_page import cut_as_read, page_given_by
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import ParagraphTextRecognizer
 from training.commands.predict_sources import Source
@@ -48,7 +48,7 @@ def _lines(page: Source, reader: LinePredictor) -> Iterator[tuple[int, _Line]]:
     """The lines of a page, counted from 1. Raises DataError: it cannot be read, or has none."""
     data_spec = reader.bundle.data_spec
     if page.is_xml and page.path is not None:
-        given = page_given_by(page.path).cut(steep_only=not data_spec.straightened)
+        given = cut_as_read(page_given_by(page.path), data_spec)
         for position in range(len(given.samples)):
             yield position + 1, partial(given.read, position)
         return
