@@ -59,9 +59,11 @@ class Experiment:
         return sizes
 
 
-def assemble(spec: ExperimentSpec) -> Experiment:
+def assemble(spec: ExperimentSpec, has_begun: bool = False) -> Experiment:
     """Checks everything that can be checked without data, devices and TensorFlow.
 
+    Args:
+        has_begun: the training has begun or ended, so that its initial weights are not needed and may be gone.
     Raises:
         SpecError: all problems: unknown names and arguments, wrong types and ranges, shapes that do not fit.
     """
@@ -81,6 +83,9 @@ def assemble(spec: ExperimentSpec) -> Experiment:
     )
     if model is not None:
         problems += _problems_together(completed, network, model, train_args)
+        if train_args is not None and not has_begun:
+            unfit = transfer_problems(completed, model.data_spec.input_shape)
+            problems += [Problem(problem, "train_args.initial_weights") for problem in unfit]
     if problems or model is None or train_args is None:
         raise SpecError(problems)
     return Experiment(completed, dataset, network, model, train_args, recipes)
@@ -176,8 +181,6 @@ def _problems_together(
             f"{received(train_args.jit_compile)}",
             "train_args.jit_compile",
         )
-    unfit = transfer_problems(spec, model.data_spec.input_shape)
-    yield from (Problem(problem, "train_args.initial_weights") for problem in unfit)
 
 
 def _monitor_problems(train_args: TrainArgs, model: Model) -> list[str]:

@@ -177,7 +177,7 @@ def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespac
 
 def _resume(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> int:
     run = find_run(arguments.resume)
-    experiment = assemble(run.spec)
+    experiment = assemble(run.spec, has_begun=True)
     if arguments.spec is not None or overrides or arguments.overrides:
         refuse_changes(run, arguments.spec, arguments.overrides, overrides)
     longer = extended(run, arguments.extend) if arguments.extend is not None else None

@@ -46,7 +46,7 @@ def draw_samples(
     """
     if isinstance(source, Run):
         read_edited_again(users_modules([source.spec]))
-        dataset, split = assemble(source.spec).dataset, "test"
+        dataset, split = assemble(source.spec, has_begun=True).dataset, "test"
         if not (predictions := source.predictions):
             raise RunError(f"the run {source.id} has no predictions yet: its state is {source.state}.")
     else:

@@ -52,7 +52,7 @@ def attempt(
     """
     run.hold()
     try:
-        experiment = experiment or assemble(run.spec)
+        experiment = experiment or assemble(run.spec, has_begun=run.has("environment.json"))
         experiment.dataset.prepare()
         experiment.check_sizes()
         check_learnable(experiment)

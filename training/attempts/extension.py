@@ -24,12 +24,12 @@ def extended(run: Run, text: str) -> Experiment | None:
     key, _, given = text.partition("=")
     if key not in LENGTHS or not given:
         raise SpecError(f"--extend takes the total length of the run, as epochs=N or minutes=N. {received(text)}")
-    args = assemble(run.spec).train_args
+    args = assemble(run.spec, has_begun=True).train_args
     theirs = "epochs" if args.minutes is None else "minutes"
     if key != theirs:
         raise SpecError(f"the length of the run {run.id} is in {theirs}: --extend {theirs}=N. {received(text)}")
     now = getattr(args, key)
-    longer = assemble(run.spec.override({f"train_args.{key}": parse_value(given)}))
+    longer = assemble(run.spec.override({f"train_args.{key}": parse_value(given)}), has_begun=True)
     value = getattr(longer.train_args, key)
     if value == now:
         return None
@@ -42,7 +42,7 @@ def extended(run: Run, text: str) -> Experiment | None:
     if key == "epochs":
         return longer
     epochs = round(args.epochs * value / now)  # the duration of each stays
-    return assemble(longer.spec.override({"train_args.epochs": epochs}))
+    return assemble(longer.spec.override({"train_args.epochs": epochs}), has_begun=True)
 
 
 def extend(run: Run, spec: ExperimentSpec) -> None:

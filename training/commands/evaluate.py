@@ -71,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         own_args = {**bundle.spec.dataset_args, **arguments.dataset_args}
         dataset = fitting_dataset(bundle, bundle.spec.dataset, own_args)
     else:
-        dataset = assemble(bundle.spec).dataset
+        dataset = assemble(bundle.spec, has_begun=True).dataset
     dataset.prepare()
     split, note = fitting_split(bundle, dataset, arguments.split)
     other = "the data is not the data this bundle was trained on: its splits may overlap with these"
@@ -143,7 +143,7 @@ def _decode_as_asked(
         reader.language_model_texts = str(arguments.texts)
         reader.finish(held_out, held_out)  # it learns from the given texts instead of the first split
     elif needs_learning:
-        own = assemble(bundle.spec).dataset
+        own = assemble(bundle.spec, has_begun=True).dataset
         own.prepare()
         reader.finish(own.split("train"), held_out)
     reader.calibrate(held_out)  # the stored calibration is for another decoder

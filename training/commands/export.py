@@ -85,7 +85,7 @@ def _quantizes(name: str) -> bool:
 def _prepared(bundle: Bundle, may_lack: bool) -> Dataset | None:
     """The prepared dataset of a bundle; None if it is not on this machine, as for a bundle from elsewhere."""
     try:
-        dataset = assemble(bundle.spec).dataset
+        dataset = assemble(bundle.spec, has_begun=True).dataset
         dataset.prepare()
     except DataError as error:
         if not may_lack:

@@ -67,11 +67,11 @@ def refuse_changes(run: Run, text: str | None, overrides_file: str | None, overr
         value = override_json(value, {key: theirs[key] for key in NOT_TRAINED if key in theirs and key not in given})
         named = {key: as_then(key, given[key]) for key in (INITIAL, CHARSET) if key in given}
         value = override_json(value, named)
-    refuse_another_spec(run, assemble(spec_from(json.dumps(value), overrides_file, overrides)).spec)
+    refuse_another_spec(run, assemble(spec_from(json.dumps(value), overrides_file, overrides), has_begun=True).spec)
 
 
 def refuse_another_spec(run: Run, given: ExperimentSpec, apart_from: Collection[str] = ()) -> None:
-    new, old = flatten(given.to_json()), flatten(assemble(run.spec).spec.to_json())
+    new, old = flatten(given.to_json()), flatten(assemble(run.spec, has_begun=True).spec.to_json())
     changes = [
         f"{key} is {json.dumps(new.get(key))}, the run has {json.dumps(old.get(key))}"
         for key in sorted({*new, *old} - {*apart_from})

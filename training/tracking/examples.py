@@ -61,4 +61,4 @@ class Examples:
 
     @cached_property
     def _split(self) -> Split:
-        return assemble(self._run.spec).dataset.split("validation")
+        return assemble(self._run.spec, has_begun=True).dataset.split("validation")

@@ -152,7 +152,7 @@ def _sample_predictions(run: Run) -> Sequence[Mapping[str, Any]]:
     worst, others = ranked[: SAMPLES // 2], ranked[SAMPLES // 2 :]
     evenly = np.linspace(0, len(others) - 1, min(len(others), SAMPLES - len(worst))).round().astype(int)
     chosen = worst + [others[index] for index in evenly]
-    split = assemble(run.spec).dataset.split("test")
+    split = assemble(run.spec, has_begun=True).dataset.split("test")
     images = split.batch(np.array([row["position"] for row in chosen]))["image"]
     return [{**row, "image": image} for row, image in zip(chosen, images, strict=True)]
 

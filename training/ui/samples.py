@@ -112,7 +112,8 @@ def prepared_split(dataset: Dataset, name: str) -> Split:
 def _dataset(spec: str, folder: str) -> Dataset:
     from text_recognizer.experiment import assemble
 
-    return assemble(ExperimentSpec.parse(json.loads(spec), f"{folder}/spec.json", f"the run folder {folder}")).dataset
+    parsed = ExperimentSpec.parse(json.loads(spec), f"{folder}/spec.json", f"the run folder {folder}")
+    return assemble(parsed, has_begun=True).dataset
 
 
 def _check_label(row: RunRow, one: Mapping[str, Any]) -> None:

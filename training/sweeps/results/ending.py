@@ -148,7 +148,7 @@ def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
         predictions = read_journal(folder / "predictions.jsonl", prediction_fault)
         if not predictions:
             return []
-        split = assemble(Run.open(folder).spec).dataset.split("test")
+        split = assemble(Run.open(folder).spec, has_begun=True).dataset.split("test")
     except TextRecognizerError:  # removed or damaged: the report does without
         return []
     return worst_predictions([row for row in predictions if row["position"] < len(split)], split, most=24)

@@ -15,6 +15,7 @@ from text_recognizer.models.transfer import take_over_weights, transfer_problems
 from text_recognizer.networks.base import FrameNetwork
 from text_recognizer.registry import names, resolve
 from text_recognizer.spec import ExperimentSpec
+from training import cli
 from training.run_experiment import main
 from training.runs.find import _lasting_place, find_run
 from training.runs.given_spec import spec_from
@@ -121,6 +122,23 @@ def test_a_run_goes_on_from_the_weights_of_another(runs, capfd):
     second = find_run("last")
     assert second.rows()[0]["loss"] < first.rows()[1]["loss"]
     assert f"initial     weights of run {first.id}" in capfd.readouterr().out
+
+
+def test_a_run_that_has_begun_does_without_the_weights_that_it_began_with(runs, tmp_path, capfd):
+    assert experiment(epochs=1) == 0
+    first = find_run("last")
+    assert experiment(epochs=1, initial_weights="last") == 0
+    second = find_run("last").id
+    shutil.rmtree(first.folder)
+    resume = ["--resume", second, "--nowandb", "--gpu=none"]
+    assert main(resume) == 0
+    assert main([*resume, "--train_args.epochs=1"]) == 0
+    assert main([*resume, "--extend", "epochs=2"]) == 0
+    assert cli.main(["evaluate", second]) == 0
+    assert cli.main(["export", second, "--format", "onnx", "--output", str(tmp_path / "second.onnx")]) == 0
+    capfd.readouterr()
+    assert cli.main(["runs", "rerun", second, "--nowandb", "--gpu=none"]) == 2  # a new one needs them
+    assert f"there is no bundle '{first.folder.resolve()}'" in capfd.readouterr().err
 
 
 def test_the_run_to_begin_with_is_named_by_id_start_of_id_or_last(runs, tmp_path, capfd):

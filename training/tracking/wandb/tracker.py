@@ -170,7 +170,7 @@ class WandbTracker(Tracker):
         import wandb
 
         spec = run.spec
-        dataset = assemble(spec).dataset
+        dataset = assemble(spec, has_begun=True).dataset
         artifact = wandb.Artifact(
             name=spec.dataset.rpartition(":")[2],
             type="dataset",
