@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""prepare_experiments: a JSON file of experiments as shell-safe command lines, one an experiment.
+"""prepare_experiments: converts a JSON file of experiments to shell-safe command lines, one per experiment.
 
 prepare_experiments training/experiments/sample.json | parallel -j2
 """

@@ -96,7 +96,7 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
 
 def _node_options() -> argparse.ArgumentParser:
-    """The options that each of the processes on several nodes does without."""
+    """The options that are not passed to the processes on several nodes."""
     options = Parser(prog="", add_help=False)
     options.add_argument("--nodes", type=int, metavar="N", help="one training on N Slurm or Ray nodes")
     options.add_argument("--slurm", action="append", metavar="K=V", help="an option of srun, like partition=main")
@@ -105,7 +105,7 @@ def _node_options() -> argparse.ArgumentParser:
 
 
 def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
-    """One experiment from its command line; errors are raised."""
+    """Runs one experiment from its command line; errors are raised."""
     trial = AgentTrial.from_environ()
     rest, overrides = split_overrides(argv if trial is None else trial.without_values(argv))
     arguments = parser(prog).parse_args(rest)
@@ -123,7 +123,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
 
         print(json.dumps(schema(), indent=2))
         return 0
-    _request(arguments)  # what is wrong with these two is reported before anything is fetched
+    _request(arguments)  # problems with these two are reported before anything is downloaded
     chosen_trackers(arguments.track, arguments.wandb)
     if arguments.id is not None and not re.fullmatch(r"\w[\w.-]{0,127}", arguments.id):
         raise SpecError(f"--id must be at most 128 letters, digits, '_', '-' and '.'. {received(arguments.id)}")
@@ -144,7 +144,7 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
 
 
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
-    """Prints what would run, or of what run it would be the rest."""
+    """Prints what would run or be resumed."""
     if experiment.dataset.is_prepared():
         experiment.check_sizes()
     if run is not None:
@@ -163,13 +163,13 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
 
 
 def _resume_trial(run: Run, experiment: Experiment, arguments: argparse.Namespace, trial: AgentTrial) -> int:
-    """A run that W&B's agent starts or resumes, and that has a folder: it was preempted, or failed."""
+    """Resumes a run that W&B's agent starts again: it was preempted, or failed."""
     refuse_another_spec(run, experiment.spec, apart_from=NOT_TRAINED)
     if _is_whole(run):
         from training.tracking.sync import sync_runs
 
         _say_finished(run, arguments.save)
-        for sent in sync_runs([run], deadline_s=600, again=True):  # W&B lacks its end, or would not have asked
+        for sent in sync_runs([run], deadline_s=600, again=True):  # W&B lacks its end, or would not restart it
             say(f"W&B: {sent.outcome} {sent.why}")
         return 0
     return _train(run, experiment, arguments, trial)
@@ -196,15 +196,15 @@ def _train(
     trial: AgentTrial | None = None,
     is_extension: bool = False,
 ) -> int:
-    """Prepares the data, waits for devices, makes the run where there is only an id, and trains; or nodes do.
+    """Prepares the data, waits for devices, creates the run if necessary, and trains; or lets nodes do so.
 
-    What a cluster refuses comes first; then data: a device is held for training only, and a failed download leaves no
-    run behind.
+    The cluster's refusals come first, then the data: a device is held only for training, and a failed download leaves
+    no run behind.
     """
     on_nodes = _nodes(arguments) if arguments.nodes is not None else None
     cluster = Cluster.of_hosts(arguments.hosts) if arguments.hosts is not None else None
     if on_nodes is None:
-        require_tensorflow()  # at once, not after a download
+        require_tensorflow()  # before any download
     if isinstance(run, str) and experiment.train_args.initial_weights is not None:
         find_bundle(experiment.train_args.initial_weights).check_files()
     experiment.dataset.prepare()
@@ -234,7 +234,7 @@ def _train(
 
 
 def _nodes(arguments: argparse.Namespace) -> Callable[[Sequence[str]], int]:
-    """What executes a command on several nodes; errors are what a cluster is known to refuse."""
+    """A function that executes a command on several nodes; errors are requests that a cluster would refuse."""
     if arguments.ray_address is not None:
         from training.executors.cluster import ray_training
 
@@ -248,7 +248,7 @@ def _nodes(arguments: argparse.Namespace) -> Callable[[Sequence[str]], int]:
 
 
 def _lease(arguments: argparse.Namespace, label: str) -> Lease:
-    """The devices to train on: those of the process that started this one, else what was asked for."""
+    """The devices to train on: those of the parent process, else the requested ones."""
     if (inherited := Lease.inherited()) is not None:
         return inherited
     lease = GPUManager().lease(_request(arguments), on_wait=say, label=label)
@@ -262,7 +262,7 @@ def _request(arguments: argparse.Namespace) -> DeviceRequest:
 
 
 def _is_whole(run: Run) -> bool:
-    """Whether a run is finished and holds what it made; reports what is lost."""
+    """Whether a run is finished and complete; reports lost files."""
     if run.status().state != "finished":
         return False
     if not (lost := lost_files(run.folder, hashes=True)):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run_sweep: many experiments, from a W&B sweep YAML or a JSON list, on this machine, resumable at any moment.
+"""run_sweep: runs many experiments, from a W&B sweep YAML or a JSON list, resumable at any time.
 
 run_sweep training/sweep_digits.yaml --jobs 2
 """
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
-    """One sweep from its command line; errors are raised."""
+    """Runs one sweep from its command line; errors are raised."""
     if AgentTrial.from_environ() is not None or "--schema" in argv:
         return run_experiment.run(argv)
     first = next((argument for argument in argv if not argument.startswith("-")), None)
@@ -137,7 +137,7 @@ def _drive(
         folder.create_or_check(plan)
     if _is_held_back(folder):
         return 0
-    # Before the data are prepared: it is known at once what is not installed, and what a cluster refuses.
+    # Before the data is prepared, so that missing packages and refusals of a cluster are reported at once.
     require_tensorflow()
     executor = cast(Executor, executor_of(arguments).make(setting=setting))
     try:
@@ -168,7 +168,7 @@ def _begin(
         except DataError as error:
             if not arguments.skip_invalid:
                 raise
-            say(f"warning: {error}")  # its own trials will fail, the others need not wait for it
+            say(f"warning: {error}")  # its own trials will fail, but not the others
     folder.create_or_check(plan)
 
 

@@ -1,1 +1,1 @@
-"""Files that survive kills and are shared between processes."""
+"""Crash-safe files, shared between processes."""

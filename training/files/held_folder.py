@@ -1,6 +1,6 @@
-"""HeldFolder: the folder of a run or a sweep, held as long as a process works in it; a file says which process.
+"""HeldFolder: the folder of a run or a sweep, locked while a process works in it; a file records the process.
 
-The folder itself is locked too: the file may be deleted while it is held.
+The folder itself is locked too, because the file may be deleted while it is held.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ from training.files.safe_files import cannot_write, replace_file
 
 
 class HeldFolder:
-    """A folder that anyone may read, and that one process at a time holds to change it.
+    """A folder that anyone may read, but that only one process at a time may hold and change.
 
-    Subclasses say what their lock file is called.
+    Subclasses define the name of the lock file.
     """
 
     LOCK: str
@@ -29,10 +29,10 @@ class HeldFolder:
         self._lock: tuple[int, int] | None = None  # the file and the folder, open and locked
 
     def _hold(self, refusal: Callable[[str], str]) -> None:
-        """Takes the lock until its release or this process's end. Raises RunError: it is held, or not writable.
+        """Takes the lock until it is released or this process exits. Raises RunError: it is held, or not writable.
 
         Args:
-            refusal: the message when another process holds it, made from what that process wrote into the file.
+            refusal: makes the message if another process holds it, from that process's entry in the file.
         """
         folder = file = None
         try:
@@ -53,14 +53,14 @@ class HeldFolder:
         self._lock = file, folder
 
     def release(self) -> None:
-        """Gives the lock back and closes the journal."""
+        """Releases the lock and closes the journal."""
         for descriptor in (self._journal, *(self._lock or ())):
             if descriptor is not None:
                 os.close(descriptor)
         self._journal = self._lock = None
 
     def holder(self) -> str | None:
-        """The process that holds the folder, for people; None where none does. Raises RunError: not for this user."""
+        """The process that holds the folder, in words, or None. Raises RunError: not readable by this user."""
         try:
             holder = _holder(self.folder / self.LOCK)
         except OSError as error:
@@ -71,7 +71,7 @@ class HeldFolder:
         return holder
 
     def check_folder(self) -> None:
-        """Checks that the folder is still the one that is held. Raises RunError: its name leads elsewhere by now."""
+        """Checks that the path still leads to the held folder. Raises RunError: it does not."""
         if self._lock is None:
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -83,30 +83,30 @@ class HeldFolder:
         )
 
     def write_text(self, name: str, text: str, durable: bool = False) -> None:
-        """Replaces a file of the folder; readers see one of both, whole. Raises RunError: it cannot be written.
+        """Replaces a file of the folder atomically. Raises RunError: it cannot be written.
 
         Args:
-            durable: it is on the disk when this returns. Not needed for what can be made again.
+            durable: flush it to disk. Not needed for files that can be made again.
         """
         replace_file(self.folder / name, text, durable)
 
 
 def _take(lock: int) -> None:
-    """Takes the lock, waiting for one who only looks (see holder). Raises BlockingIOError: another holds it."""
+    """Takes the lock, waiting for processes that only check it (see holder). Raises BlockingIOError: it is held."""
     while not lock_files.lock(lock):
-        if not lock_files.lock(lock, shared=True):  # free beside those who look, not beside a holder
+        if not lock_files.lock(lock, shared=True):  # succeeds beside checking processes, not beside a holder
             raise BlockingIOError
         lock_files.unlock(lock)
         time.sleep(0.001)
 
 
 def _take_folder(folder: int) -> None:
-    """Takes the lock of a folder where the file system has such locks; the file's is enough to keep others out."""
+    """Locks the folder, if the file system supports it; the file's lock is sufficient."""
     try:
         _take(folder)
     except BlockingIOError:
         raise
-    except OSError:  # NFS has locks of files that are open for writing, which no folder is
+    except OSError:  # NFS only locks files that are open for writing, which folders cannot be
         return
 
 

@@ -1,6 +1,6 @@
-"""Journals: files of one JSON object a line that are appended to, and survive the death of their writer.
+"""Journals: append-only files with one JSON object per line, which survive the death of their writer.
 
-A line that cannot be read, wherever it is, costs that line only: readers pass it over.
+An unreadable line, at any position, is skipped by readers.
 """
 
 import errno
@@ -17,21 +17,21 @@ from training.files.json_objects import parse_object, read_regular
 from training.files.safe_files import cannot_write
 from training.terminal.command_line import say
 
-# Says what is wrong with a row of a journal; None when nothing is. Rows are shown to it in their order.
+# Describes what is wrong with a row of a journal, or returns None. Called for the rows in order.
 Check = Callable[[Mapping[str, Any]], str | None]
 _warned: set[str] = set()
 
 
 @dataclass(frozen=True)
 class Journal:
-    """A journal without a torn end: its rows; number (from 1) and reason of each broken line."""
+    """A journal without a partial last line: its rows; number (from 1) and reason of each broken line."""
 
     rows: list[dict[str, Any]]
     broken: list[tuple[int, str]]
 
     @property
     def damage(self) -> str | None:
-        """What is wrong, for people."""
+        """The damage in words."""
         if not self.broken:
             return None
         number, why = self.broken[0]
@@ -39,11 +39,11 @@ class Journal:
 
 
 def any_row(_: Mapping[str, Any]) -> None:
-    """The check of what may hold anything."""
+    """The check that accepts any row."""
 
 
 def examine(path: Path, check: Check = any_row) -> Journal:
-    """All of a journal as it is now; of one that is not there, nothing. Raises RunError: it cannot be read."""
+    """Reads a whole journal; a missing one is empty. Raises RunError: it cannot be read."""
     try:
         content = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -54,7 +54,7 @@ def examine(path: Path, check: Check = any_row) -> Journal:
 
 
 def parse_journal(content: bytes, check: Check = any_row) -> Journal:
-    """What the whole lines of a journal hold; what stands behind the last of them is being written."""
+    """Parses the complete lines of a journal; a partial last line is still being written."""
     rows, broken = [], []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         if not line.strip():
@@ -72,7 +72,7 @@ def parse_journal(content: bytes, check: Check = any_row) -> Journal:
 
 
 def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
-    """The rows of a journal; a file's broken lines give one warning. Raises RunError: it cannot be read."""
+    """The rows of a journal; broken lines give one warning per file. Raises RunError: it cannot be read."""
     journal = examine(path, check)
     if journal.broken and str(path) not in _warned:
         _warned.add(str(path))
@@ -81,7 +81,7 @@ def read_journal(path: Path, check: Check = any_row) -> list[dict[str, Any]]:
 
 
 def open_journal(path: Path) -> int:
-    """A descriptor for one process to append lines; what a dead writer left of one is cut off.
+    """A descriptor for one process to append lines; a partial line of a dead writer is truncated.
 
     Raises:
         RunError: it cannot be read or written.
@@ -98,7 +98,7 @@ def open_journal(path: Path) -> int:
 
 
 def append_line(descriptor: int, path: Path, row: Mapping[str, Any]) -> None:
-    """One JSON object, one line, one write. Raises RunError: the disk is full; earlier lines stay readable."""
+    """Appends a JSON object as one line in one write. Raises RunError: disk full; earlier lines stay readable."""
     line = json.dumps(row).encode() + b"\n"
     try:
         written = os.write(descriptor, line)
@@ -109,7 +109,7 @@ def append_line(descriptor: int, path: Path, row: Mapping[str, Any]) -> None:
 
 
 def sync_lines(descriptor: int, path: Path) -> None:
-    """Puts the lines of a journal on the disk. Raises RunError: the disk is full or broken."""
+    """Flushes the lines of a journal to disk. Raises RunError: the disk is full or broken."""
     try:
         os.fdatasync(descriptor)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""JSON objects in files that may have been edited or damaged: what is read here can be shown, sorted and written."""
+"""Reads JSON objects from files that may have been edited or damaged, so that they can be shown, sorted and written."""
 
 import errno
 import json
@@ -15,7 +15,7 @@ from text_recognizer.json_text import parse_json_text, values_in
 from text_recognizer.wording import received
 
 _MOST_BYTES = 2**30
-_LONG_INTEGER = re.compile(rb"[0-9]{300}")  # may be one that no float holds
+_LONG_INTEGER = re.compile(rb"[0-9]{300}")  # may be too large for a float
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -23,13 +23,13 @@ def read_object(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it holds no JSON object; says why.
+        ValueError: it does not contain a JSON object; says why.
     """
     return parse_object(read_regular(path))
 
 
 def version_of(path: Path) -> tuple[int, int]:
-    """Inode and size of a file: a repair puts another file in its place, what is appended makes it longer."""
+    """Inode and size of a file: a repair replaces the file, appending makes it longer."""
     try:
         found = path.stat()
     except OSError:
@@ -38,7 +38,7 @@ def version_of(path: Path) -> tuple[int, int]:
 
 
 def read_object_if_any(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty where it cannot be read or holds none."""
+    """The JSON object in a file; empty if it cannot be read or has none."""
     try:
         return read_object(path)
     except (OSError, ValueError):
@@ -46,10 +46,10 @@ def read_object_if_any(path: Path) -> dict[str, Any]:
 
 
 def read_regular(path: Path, most: int = -1) -> bytes:
-    """The content of a file, or its first bytes: `most` of them.
+    """The content of a file, or its first `most` bytes.
 
     Raises:
-        OSError: it cannot be read; it is a pipe or device, which may have no end.
+        OSError: it cannot be read; it is a pipe or device, which may be endless.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -61,7 +61,7 @@ def read_regular(path: Path, most: int = -1) -> bytes:
         if found.st_size > _MOST_BYTES:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
         if most >= 0:
-            return os.read(descriptor, most)  # a file object would cost as much again
+            return os.read(descriptor, most)  # a file object would double the time
         with open(descriptor, "rb", closefd=False) as file:
             return file.read()
     finally:
@@ -69,12 +69,12 @@ def read_regular(path: Path, most: int = -1) -> bytes:
 
 
 def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
-    """A JSON object. Half a surrogate pair, which no file takes, becomes a question mark.
+    """Parses a JSON object. A lone surrogate, which cannot be written to a file, becomes a question mark.
 
     Args:
         finite: NaN and infinity become null: JSON has no such numbers.
     Raises:
-        ValueError: it is none, or nested without end, or has an integer that no float holds.
+        ValueError: it is not one, is nested too deeply, or has an integer too large for a float.
     """
     kinds: dict[str, Any] = {"parse_constant": lambda _: None, "parse_float": _finite} if finite else {}
     try:
@@ -91,7 +91,7 @@ def parse_object(content: bytes, finite: bool = True) -> dict[str, Any]:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether a value is a number that can be reckoned with; true, NaN and infinity are none."""
+    """Whether a value is a finite number; booleans are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -101,7 +101,7 @@ def _finite(text: str) -> float | None:
 
 
 def every_value(value: Any) -> Iterator[Any]:
-    """A value and all that is in it, however deep."""
+    """A value and all nested values."""
     waiting = [value]
     while waiting:
         one = waiting.pop()

@@ -1,4 +1,4 @@
-"""Files that exist to be locked (flock), in a folder that several users share and may put anything into."""
+"""Lock files (flock), in a folder that is shared by several users, who may put anything into it."""
 
 import contextlib
 import errno
@@ -16,12 +16,12 @@ from training.files import processes
 
 T = TypeVar("T")
 
-# A file's maker may be between creating it and opening it to all.
+# The creator of a file may not have set its permissions yet.
 _PATIENCE_S = (0.01, 0.05, 0.2)
 
 
 def open_existing(path: Path) -> int:
-    """Opens a file for locking and reading. Raises DeviceError: something else than a file lies there.
+    """Opens a file for locking and reading. Raises DeviceError: it is not a regular file.
 
     Without O_CREAT: in a sticky folder Linux refuses that for other users' files (fs.protected_regular), even to root.
     """
@@ -33,11 +33,11 @@ def open_existing(path: Path) -> int:
 
 
 def open_at_once(path: Path) -> int | None:
-    """The same without waiting for a process that just makes the file; None if it is not a file."""
-    if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may already do something
+    """The same without waiting for a process that is creating the file; None if it is not a file."""
+    if not stat.S_ISREG(path.lstat().st_mode):  # opening a device may have side effects
         return None
     try:
-        # Without waiting, as a pipe would: it may have changed since the look at it.
+        # Non-blocking, for pipes: it may have changed since the check.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
@@ -50,7 +50,7 @@ def open_at_once(path: Path) -> int | None:
 
 
 def create(path: Path, mode: int = 0o644) -> int:
-    """Creates a file, with this mode whatever the umask. Raises FileExistsError."""
+    """Creates a file with this mode, regardless of the umask. Raises FileExistsError."""
     descriptor = patiently(
         lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     )
@@ -59,7 +59,7 @@ def create(path: Path, mode: int = 0o644) -> int:
 
 
 def open_or_create(path: Path) -> int:
-    """Opens a file for locking, made when it is not there."""
+    """Opens a file for locking, creating it if necessary."""
     while True:
         try:
             return open_existing(path)
@@ -69,7 +69,7 @@ def open_or_create(path: Path) -> int:
 
 
 def lock(descriptor: int, shared: bool = False) -> bool:
-    """Takes the lock if it is free; whether it was."""
+    """Takes the lock if it is free; returns whether it was."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -78,9 +78,9 @@ def lock(descriptor: int, shared: bool = False) -> bool:
 
 
 def lock_within(descriptor: int, timeout_s: float) -> bool:
-    """Takes the lock in the kernel's order; False when it took too long: the caller then has no descriptor."""
-    # flock() waits without limit or not at all: another thread waits, and drops a lock that comes too late. Asking
-    # again and again is not fair: of 200 processes that ask at once, one so waited for 11 seconds, in order for 1.3.
+    """Takes the lock in the kernel's order; False after a time-out: the caller then has no descriptor."""
+    # flock() waits without limit or not at all: another thread waits, and drops a lock that comes too late. Polling
+    # is not fair: of 200 processes at once, one waited for 11 seconds, with a queue for 1.3.
     taken, given_up, fate = threading.Event(), threading.Event(), threading.Lock()
 
     def drop() -> None:
@@ -108,12 +108,12 @@ def lock_within(descriptor: int, timeout_s: float) -> bool:
 
 
 def unlock(descriptor: int) -> None:
-    """Gives the lock back for all copies of the descriptor, those of forked children included."""
+    """Releases the lock for all copies of the descriptor, including those of forked children."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 def is_locked(path: Path, at_all: bool = False) -> bool:
-    """Whether a process holds the lock of a file, alone or (`at_all`) with others; False for a file that is gone."""
+    """Whether a process holds the lock of a file, exclusively or (`at_all`) jointly; False for a missing file."""
     try:
         descriptor = open_at_once(path)
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def is_locked(path: Path, at_all: bool = False) -> bool:
 
 
 def remove_if_unlocked(path: Path) -> None:
-    """Removes a file that no process holds, if this user may: another user's is harmless where it is."""
+    """Removes a file that no process holds, if permitted; another user's file is harmless."""
     with contextlib.suppress(OSError, DeviceError):
         descriptor = open_existing(path)
         try:
@@ -138,7 +138,7 @@ def remove_if_unlocked(path: Path) -> None:
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Whether an open file is still the one at its path: it may have been deleted while it was waited for."""
+    """Whether an open file is still the one at its path: it may have been deleted while waiting for it."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:

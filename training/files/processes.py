@@ -1,6 +1,6 @@
-"""What /proc says about the processes of this machine; and sessions of them, to be killed whole.
+"""Information on processes from /proc, and killing of whole sessions.
 
-A session is what descends from a process that began one, unless it began another.
+A session consists of the descendants of a process that started one, unless they started another.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 PROC = Path("/proc")
-# The number that Linux gives the first process namespace (PROC_PID_INIT_INO in linux/proc_ns.h).
+# The inode of the initial process namespace (PROC_PID_INIT_INO in linux/proc_ns.h).
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
 
 
 @functools.cache
 def pid_namespace() -> str:
-    """Names the space that this process's numbers are of; a container usually has its own."""
+    """Identifies this process's process id namespace; a container usually has its own."""
     try:
         return str((PROC / "self" / "ns" / "pid").readlink())
     except OSError:
@@ -27,12 +27,12 @@ def pid_namespace() -> str:
 
 
 def sees_all_processes() -> bool:
-    """False in a container with its own process numbers, where NVML lists other processes wrongly or not at all."""
+    """False in a container with its own process ids, where NVML lists other processes wrongly or not at all."""
     return pid_namespace() == _FIRST_PID_NAMESPACE
 
 
 def is_running(pid: int, started: int | None) -> bool:
-    """Whether the process of that number that started then is alive; also for processes that /proc hides."""
+    """Whether the process with this id and start time is alive; also for processes hidden in /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -44,7 +44,7 @@ def is_running(pid: int, started: int | None) -> bool:
 
 
 def started_at(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot: with the number it identifies a process. None: gone."""
+    """Start of a process in clock ticks since boot, which with its id identifies a process. None: it has ended."""
     fields = _stat(pid)
     return int(fields[19]) if fields else None
 
@@ -55,12 +55,12 @@ def is_suspended(pid: int) -> bool:
 
 
 def state(pid: int) -> str | None:
-    """The letter by which Linux tells what a process is doing; None: gone."""
+    """The letter of a process's state in Linux; None: it has ended."""
     return next(iter(_stat(pid)), None)
 
 
 def ancestry(pid: int) -> Iterator[int]:
-    """A process, its parent, its parent's parent …, as far as they can be seen."""
+    """A process and its ancestors, as far as visible."""
     while pid > 0:
         fields = _stat(pid)
         if not fields:
@@ -70,7 +70,7 @@ def ancestry(pid: int) -> Iterator[int]:
 
 
 def user_name(uid: int | None = None) -> str:
-    """The name of a user (by default of this process), or the number where it has none."""
+    """The name of a user (by default of this process), or the user id if there is none."""
     uid = os.getuid() if uid is None else uid
     try:
         return pwd.getpwuid(uid).pw_name
@@ -79,13 +79,13 @@ def user_name(uid: int | None = None) -> str:
 
 
 def printable(text: str) -> str:
-    """What others wrote, for a terminal: nothing that would steer it, and not too much."""
+    """Foreign text made safe for a terminal: without control sequences, and shortened."""
     shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:201])
     return shown if len(shown) <= 200 else shown[:199] + "…"
 
 
 def described(pid: int) -> str:
-    """A process for people: pid 123 (alice: python train.py)."""
+    """A process in words: pid 123 (alice: python train.py)."""
     folder = PROC / str(pid)
     try:
         owner = user_name(folder.stat().st_uid)
@@ -98,7 +98,7 @@ def described(pid: int) -> str:
 
 
 def has_open(pid: int, device_and_inode: tuple[int, int]) -> bool:
-    """Whether a process holds a file open. False also for a process of another user, which only root may look into."""
+    """Whether a process has a file open. Also False for a process of another user, which only root can inspect."""
     try:
         descriptors = list((PROC / str(pid) / "fd").iterdir())
     except OSError:
@@ -114,13 +114,13 @@ def has_open(pid: int, device_and_inode: tuple[int, int]) -> bool:
 
 
 def count_shared_locks(about: os.stat_result) -> int:
-    """How often a file is locked jointly (flock), as far as can be seen from here: each time by another opening."""
+    """The number of shared locks (flock) of a file, as far as visible, one per open file description."""
     place = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
     return sum(parts[1::2][:2] == ["FLOCK", "READ"] and parts[5] == place for parts in _locks())
 
 
 def described_owners(inode: int) -> str:
-    """The processes that locked a file, by its inode; their children may be the ones that hold it now."""
+    """The processes that locked a file, by its inode; their children may hold it now."""
     owners = (int(parts[4]) for parts in _locks() if parts[5].endswith(f":{inode}"))
     return ", ".join(map(described, owners)) or "an unknown process"
 
@@ -148,15 +148,15 @@ _PATIENCE_S, _TIME_TO_STOP_S = 5.0, 0.5
 def kill_session(leader: int) -> None:
     """Kills all processes of a session, suspended ones and all process groups included.
 
-    The leader must be alive or not reaped yet: otherwise its number could be another process's by now.
+    The leader must be alive or not yet reaped: otherwise its process id could be reused.
     """
     _kill_sessions({leader})
 
 
 def kill_with_children(pid: int) -> None:
-    """Kills a process with its session, and those of its children. The same holds of it as of a leader."""
+    """Kills a process with its session, and those of its children. It must be alive or not yet reaped."""
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)  # it starts no more, and reaps none, so that their numbers stay theirs
+        os.kill(pid, signal.SIGSTOP)  # so that it neither starts nor reaps children, and their ids stay valid
     until = time.monotonic() + _TIME_TO_STOP_S
     while state(pid) in ("R", "S") and time.monotonic() < until:
         time.sleep(0.001)
@@ -165,7 +165,7 @@ def kill_with_children(pid: int) -> None:
 
 def _kill_sessions(leaders: Collection[int]) -> None:
     until = time.monotonic() + _PATIENCE_S
-    # Again: one may have forked between the look and the signal.
+    # Again: one may have forked between listing and signal.
     while members := [pid for pid in _numbers() if _session(pid) in leaders and _living(pid)]:
         for pid in members:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -176,7 +176,7 @@ def _kill_sessions(leaders: Collection[int]) -> None:
 
 
 def _session(pid: int) -> int | None:
-    """Asked of the kernel, which takes a tenth of the time of a look into /proc: a machine may have many processes."""
+    """Uses a system call, which takes a tenth of the time of reading /proc: a machine may have many processes."""
     try:
         return os.getsid(pid)
     except OSError:
@@ -184,7 +184,7 @@ def _session(pid: int) -> int | None:
 
 
 def _living(pid: int) -> list[str]:
-    """What _stat says of a process; nothing where it has ended, reaped or not."""
+    """_stat of a process; empty if it has ended, reaped or not."""
     fields = _stat(pid)
     return fields if fields and fields[0] not in "ZX" else []
 

@@ -1,7 +1,7 @@
-"""Files that survive the death of their writer: they are replaced whole.
+"""Crash-safe files: replaced atomically.
 
-What is written in one call survives the death of the process. What must survive a power cut too is synced: a disk
-takes up to tens of milliseconds for that, so only what could not be made again is.
+Data written in one call survives the death of the process. Data that must survive a power cut is synced too: this takes
+a disk up to tens of milliseconds, so only data that cannot be made again is synced.
 """
 
 import errno
@@ -15,10 +15,10 @@ _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def replace_file(path: Path, text: str, durable: bool = False) -> None:
-    """Replaces a file; readers see the old or the new one, whole. Raises RunError: not written; the old one stays.
+    """Replaces a file atomically: readers see the old or the new one. Raises RunError: not written; the old one stays.
 
     Args:
-        durable: it is on the disk when this returns; otherwise a power cut may leave the new file empty.
+        durable: flush it to disk; otherwise a power cut may leave the new file empty.
     """
     try:
         whole_files.replace_file(path, text, durable)
@@ -27,7 +27,7 @@ def replace_file(path: Path, text: str, durable: bool = False) -> None:
 
 
 def sync(*paths: Path) -> None:
-    """Syncs files or folders to the disk; missing ones are skipped. Raises RunError: it is full or broken."""
+    """Syncs files or folders to disk; missing ones are skipped. Raises RunError: the disk is full or broken."""
     for path in paths:
         try:
             whole_files.sync(path)
@@ -38,7 +38,7 @@ def sync(*paths: Path) -> None:
 
 
 def is_blank(path: Path) -> bool:
-    """Whether a file holds nothing: it is not there, or a power cut emptied it."""
+    """Whether a file has no content: it is missing, or a power cut emptied it."""
     try:
         return is_empty(read_regular(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -46,16 +46,16 @@ def is_blank(path: Path) -> bool:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise
-        return False  # something is there; whoever reads it says what is wrong with it
+        return False  # it exists; reading it reports the problem
 
 
 def is_empty(content: bytes) -> bool:
-    """Whether this is what a power cut leaves of a file that was not synced: nothing, or zeros."""
+    """Whether this is the content of an unsynced file after a power cut: empty, or zeros."""
     return not content.strip(b"\0")
 
 
 def cannot_write(path: Path, error: OSError, then: str = "do the same again") -> RunError:
-    """What to say and advise of a file or folder that the system does not let us write."""
+    """The error message, with advice, for a file or folder that cannot be written."""
     advice = "Set TEXT_RECOGNIZER_RUNS to a folder that can be written."
     if error.errno in NO_SPACE:
         advice = f"Free some space and {then}."

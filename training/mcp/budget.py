@@ -1,4 +1,4 @@
-"""Budget: how many runs, and how many minutes of them, a server may start; what it started, and what is left."""
+"""Budget: the runs and minutes that a server may start; what it has started, and what is left."""
 
 import os
 import subprocess
@@ -18,12 +18,12 @@ _LAST_BYTES = 2000
 
 @dataclass
 class Started:
-    """A run or a sweep that the server started.
+    """A run or a sweep started by the server.
 
     Args:
-        place: its folder, which is there once it has its data and its devices.
-        runs, minutes: the most it may use.
-        output: what it prints.
+        place: its folder, which exists once its data and devices are ready.
+        runs, minutes: the maximum it may use.
+        output: its output.
     """
 
     place: Path
@@ -38,7 +38,7 @@ class Started:
         return self.process.poll() is None
 
     def used(self) -> tuple[int, float]:
-        """Runs and minutes; while it is at work, all that it may use."""
+        """Used runs and minutes; while it is running, its maximum."""
         if self._used is None:
             at_work = self.is_at_work  # before its runs are read
             rows = rows_at(self.place)
@@ -48,14 +48,14 @@ class Started:
         return self._used
 
     def last_lines(self) -> str:
-        """The end of what it printed."""
+        """The end of its output."""
         end = os.fstat(self.output.fileno()).st_size
         return os.pread(self.output.fileno(), _LAST_BYTES, max(0, end - _LAST_BYTES)).decode(errors="replace").strip()
 
 
 @dataclass
 class Budget:
-    """So many runs and minutes, for as long as the server lives."""
+    """A number of runs and minutes, for the lifetime of the server."""
 
     runs: int = 0
     minutes: float = 0.0
@@ -68,7 +68,7 @@ class Budget:
         return {"runs_left": max(0, self.runs - runs), "minutes_left": round(max(0.0, self.minutes - minutes), 2)}
 
     def check(self, runs: int, minutes: float) -> None:
-        """Makes sure that so much is left. Raises RunError: it is not."""
+        """Checks that this much is left. Raises RunError: it is not."""
         left = self.left()
         for name, asked in (("runs", runs), ("minutes", minutes)):
             if asked > (rest := left[f"{name}_left"]):
@@ -79,10 +79,10 @@ class Budget:
                 )
 
     def start(self, place: Path, runs: int, minutes: float, arguments: Sequence[str]) -> None:
-        """Starts Python with some arguments, in a session of its own. Raises RunError: too little is left."""
+        """Starts Python with arguments, in its own session. Raises RunError: too little is left."""
         with self._lock:
             self.check(runs, minutes)
-            output = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
+            output = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the server
             keeper = [sys.executable, "-m", "training.mcp.keeper", str(place), str(minutes), *arguments]
             process = subprocess.Popen(
                 keeper, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

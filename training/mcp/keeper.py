@@ -1,6 +1,6 @@
-"""Keeper: a process between the server and what it started, which asks runs to stop when their minutes are over.
+"""Keeper: a process between the server and its runs, which asks runs to stop when their minutes are used up.
 
-Runs go on when the agent and its server have gone, and so does this.
+Runs continue when the agent and its server have exited, and so does this process.
 """
 
 import subprocess
@@ -18,18 +18,18 @@ EVERY_S = 1.0
 
 
 def rows_at(place: Path) -> list[RunRow]:
-    """The runs in a folder, or the run that it is, if they have started."""
+    """The started runs in a folder, or the run itself."""
     rows = [row for folder in runs_below(place, {}) if (row := read_row(Path(folder))) is not None]
     return [row for row in rows if row.duration_s is not None]
 
 
 def minutes_of(rows: list[RunRow]) -> float:
-    """How long runs have trained and evaluated, added up."""
+    """Total time that runs have trained and evaluated."""
     return sum(row.duration_s or 0.0 for row in rows) / 60
 
 
 def keep(place: Path, minutes: float, process: "subprocess.Popen[bytes]") -> int:
-    """Waits for a process; its exit code."""
+    """Waits for a process; returns its exit code."""
     while True:
         try:
             return process.wait(EVERY_S)
@@ -37,7 +37,7 @@ def keep(place: Path, minutes: float, process: "subprocess.Popen[bytes]") -> int
             pass
         try:
             _stop_what_is_over(place, minutes)
-        except (TextRecognizerError, OSError) as error:  # the disk may be full, or away, for a moment
+        except (TextRecognizerError, OSError) as error:  # the disk may be full or briefly unavailable
             say(f"warning: {error}")
 
 

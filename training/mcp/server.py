@@ -46,18 +46,18 @@ def server_of(tools: Tools) -> Server[Any]:
 
 
 def answered(tools: Tools, name: str, arguments: dict[str, Any]) -> types.CallToolResult:
-    """What a tool answers, or the sentence that it refuses with."""
+    """The result of a tool, or its error message."""
     refusal = None
     try:
         answer = tools.call(name, arguments)
     except (TextRecognizerError, OSError) as error:
         refusal = str(error)
-    except Exception:  # noqa: BLE001 - the agent goes on
+    except Exception:  # noqa: BLE001 - the agent continues
         traceback.print_exc()
         refusal = "this is a bug in Text Recognizer; standard error of the server has the traceback."
     if refusal is not None:
         answer = {"error": refusal, "budget": tools.budget.left()}
-    # A name of a file may hold halves of characters, and a figure may be NaN: no JSON.
+    # A file name may contain lone surrogates, and a metric may be NaN, which are not valid JSON.
     plain = json.dumps(json.loads(json_of(answer)), ensure_ascii=False).encode(errors="replace").decode()
     answer = json.loads(plain)
     content = types.TextContent(type="text", text=answer["error"] if refusal is not None else plain)
@@ -65,7 +65,7 @@ def answered(tools: Tools, name: str, arguments: dict[str, Any]) -> types.CallTo
 
 
 async def serve(tools: Tools) -> None:
-    """Answers until the client goes. What was started goes on."""
+    """Serves until the client disconnects. Started runs continue."""
     server = server_of(tools)
     async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as group:
         handed_on, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()
@@ -78,12 +78,12 @@ async def _refuse_others(
     handed_on: MemoryObjectSendStream[SessionMessage | Exception],
     outgoing: Any,
 ) -> None:
-    """Answers lines that are no messages, as JSON-RPC 2.0 has it; the library leaves them without an answer."""
+    """Answers lines that are not messages, as required by JSON-RPC 2.0; the library ignores them."""
     async with handed_on:
         async for item in incoming:
             if not isinstance(item, ValidationError):
                 await handed_on.send(item)
-            elif str(item.errors()[0]["input"]).strip():  # a blank line asks for nothing
+            elif str(item.errors()[0]["input"]).strip():  # a blank line is not a request
                 await outgoing.send(SessionMessage(_refusal(item)))
 
 

@@ -1,4 +1,4 @@
-"""The tools of an agent: what the commands show, without figures of the test split, and runs within a budget."""
+"""The tools of an agent: the output of commands, without test metrics, and runs within a budget."""
 
 import contextlib
 import inspect
@@ -37,7 +37,7 @@ _LOOKING = ("list_runs", "show_run", "compare_runs", "list_sweeps", "show_sweep"
 _AGENT = "a spec of an agent"
 _LONGEST = 100_000  # characters of a spec, which is an argument of a process
 _SEALED = "{} is a figure of the test split, which is sealed. Take one of the validation split."
-# What of a sweep or trial tells the metric.
+# Keys of a sweep or trial that reveal the metric.
 _VALUES = ("value", "shown", "half", "best", "best_shown", "how", "decisions", "why")
 Name = Annotated[str, Len(1, 200)]
 Why = Annotated[str, Len(1, 500)]
@@ -47,7 +47,7 @@ Answer = dict[str, Any]
 
 @dataclass
 class Tools:
-    """What an agent may call; `by` is who the record of looks at the test split names."""
+    """The tools of an agent; `by`: the name recorded for views of test metrics."""
 
     budget: Budget
     index: Index = field(default_factory=lambda: Index(runs_folder()))
@@ -59,7 +59,7 @@ class Tools:
             yield name, inspect.getdoc(getattr(self, name)) or "", json_schema_of(getattr(self, name))
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Answer:
-        """A tool's answer, and the budget left. Raises TextRecognizerError: wrong arguments, or nothing to be had."""
+        """A tool's result, and the remaining budget. Raises TextRecognizerError: wrong arguments, or it failed."""
         if name not in (known := (*_LOOKING, *CHANGING)):
             raise SpecError(f"there is no tool '{name}'.{did_you_mean(name, known)} There are: {', '.join(known)}.")
         values, problems = check_arguments(f"tool '{name}'", getattr(self, name), arguments)
@@ -71,16 +71,16 @@ class Tools:
     def list_runs(
         self, filters: Annotated[list[Name], Len(0, 20)] | None = None, sort: Name = "-created", limit: Count = 20
     ) -> Answer:
-        """Runs with their settings, state and validation metrics, the newest first.
+        """Runs with their settings, state and validation metrics, newest first.
 
-        filters: conditions that all must hold, like "network=mlp", "val_loss<0.5", "state=finished", "id~lenet"
+        filters: conditions that must all hold, like "network=mlp", "val_loss<0.5", "state=finished", "id~lenet"
         (contains), "train_args.batch_size>=64". sort: such a column; "-val_accuracy" for descending.
         """
         rows, filters = self.index.rows(), filters or []
         for column in (re.match(r"-*([\w.]*)", text)[1] for text in [*filters, sort]):  # type: ignore[index]
             if is_test_figure(column) and any(column in row.summary for row in rows):
                 raise SpecError(_SEALED.format(column))
-        # As plain text: a regular expression may take for ever.
+        # As plain text: a regular expression may take forever.
         filters = [
             re.sub(r"(?s)^([\w.]+\s*~)(.*)", lambda found: found[1] + re.escape(found[2]), one) for one in filters
         ]
@@ -88,10 +88,10 @@ class Tools:
         return {"runs": [row.to_json() for row in found[:limit]], "found": len(found), "total": len(rows)}
 
     def show_run(self, run: Name, reports: Count = 20, log_lines: Annotated[int, Ge(0), Le(500)] = 0) -> Answer:
-        """State, reason for its end, settings, validation metrics, last reports and last printed lines of one run.
+        """State, exit reason, settings, validation metrics, last reports and last lines of output of one run.
 
-        run: its id, the start of it, or "last". One that was just started prepares its data and waits for a device
-        before there is more than its state. The log is sealed once the run is evaluated: it has test figures then.
+        run: its id, the start of it, or "last". A run that was just started prepares its data and waits for a device;
+        until then, there is only its state. The log is hidden once the run is evaluated, because it has test metrics.
         """
         from training.views.runs import described
 
@@ -103,7 +103,7 @@ class Tools:
         (found["environment"] or {}).pop("packages", None)
         if log_lines:
             log = text_of(read_tail(row.folder / "log.txt", Cursor(), LOG_BYTES)).splitlines()[-log_lines:]
-            # After it was read: evaluation.json is written before anything of it is printed.
+            # After reading: evaluation.json is written before any of it is printed.
             is_sealed = row.state == "finished" or (row.folder / "evaluation.json").exists()
             found["log"] = "sealed: it has figures of the test split" if is_sealed else "\n".join(log)
         found |= {"summary": without_test(found["summary"]), "test_looks": len(looks_at(row.folder))}
@@ -117,24 +117,24 @@ class Tools:
         return {"runs": [row.folder.name for row in rows], **differences(rows)}
 
     def list_sweeps(self, limit: Count = 50) -> Answer:
-        """Sweeps with their state and their best value, the newest first."""
+        """Sweeps with their state and their best value, newest first."""
         return {"sweeps": [_sealed_sweep(row.to_json()) for _, row in Sweeps(self.index).rows()[:limit]]}
 
     def show_sweep(self, sweep: Name, trials: Count = 30) -> Answer:
-        """A sweep and its best trials: parameters, value, why each was suggested, and what stopped it."""
+        """A sweep and its best trials: parameters, value, why each was suggested, and why it was stopped."""
         if (starting := self._starting(sweep)) is not None:
             return starting
         found = _sealed_sweep(Sweeps(self.index).view(sweep).described())
         rows = [{name: value for name, value in row.items() if name != "tested"} for row in found["trials_shown"]]
         if "best" not in found:
-            rows = [_without(row) for row in sorted(rows, key=lambda row: int(row["trial"]))]  # their order would tell
+            rows = [_without(row) for row in sorted(rows, key=lambda row: int(row["trial"]))]  # order would tell
         return {**found, "trials_shown": rows[:trials]}
 
     def list_parts(self, kind: Name = "networks") -> Answer:
         """What a spec can name, with all arguments: datasets, networks, models, optimizers, schedules, augmentations.
 
-        kind: one of these; train_args; "spec" for the JSON Schema of a whole spec; or "promoted" for trained models
-        that have a name.
+        kind: one of these; train_args; "spec" for the JSON Schema of a whole spec; or "promoted" for named trained
+        models.
         """
         from training.views import parts
         from training.views.models import promoted_models
@@ -153,14 +153,14 @@ class Tools:
         return {kind: found}
 
     def devices(self) -> Answer:
-        """The GPUs of this machine: which runs hold them, which wait, memory and load."""
+        """The GPUs of this machine: the runs that hold them, the queue, memory and load."""
         return as_json(GPUManager().status())
 
     def run_experiment(self, spec: dict[str, Any], minutes: Annotated[float, Gt(0)]) -> Answer:
         """Starts a run and returns its id immediately; call show_run for its progress.
 
         spec: dataset, model and network by name, and dataset_args, model_args, network_args, train_args,
-        experiment_group, seed. minutes: it is asked to stop when it has taken so long; counted against the budget.
+        experiment_group, seed. minutes: it is asked to stop after this time; counted against the budget.
         """
         self.budget.check(1, minutes)
         parsed = ExperimentSpec.parse(without_dotted_keys(_checked(spec)), origin=_AGENT)
@@ -183,8 +183,8 @@ class Tools:
         """Starts a sweep and returns its name immediately; call show_sweep for its progress.
 
         sweep: the content of a W&B sweep file (method, metric, parameters by dotted key like "train_args.batch_size",
-        early_terminate), or {"experiments": [spec, …]}. name: a new one. runs and minutes: the most in all,
-        counted against the budget. jobs: trials at once.
+        early_terminate), or {"experiments": [spec, …]}. name: a new one. runs and minutes: the total maximum, counted
+        against the budget. jobs: concurrent trials.
         """
         from training.api.experiments import written
         from training.sweeps.options import checked_plan, parser
@@ -209,7 +209,7 @@ class Tools:
         if (name := run or sweep) is None or (run and sweep):
             raise SpecError("stop takes a run or a sweep. Give one of the two.")
         if (started := self._not_begun(name)) is not None:
-            if not started.is_at_work:  # another process may have its number by now
+            if not started.is_at_work:  # its process id may be reused
                 raise RunError(f"{name} ended before it began: {started.last_lines()}")
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(started.process.pid, signal.SIGTERM)
@@ -221,9 +221,9 @@ class Tools:
         return {"said": f"{row.folder.name} will stop at its next checkpoint."}
 
     def test_figures(self, run: Name, why: Why) -> Answer:
-        """Shows the metrics of one run on the test split. Each look is counted and written into the run folder.
+        """Shows the metrics of one run on the test split. Each view is counted and recorded in the run folder.
 
-        Choose by validation figures; look here once, at the end, and say why.
+        Choose by validation metrics; view test metrics once, at the end, and say why.
         """
         row = self._row(run)
         tested = {name: value for name, value in row.summary.items() if is_test_figure(name)}
@@ -234,7 +234,7 @@ class Tools:
         return {"id": row.folder.name, "looks": looks, "figures": tested, "intervals_95": found.get("intervals_95")}
 
     def _row(self, name: str) -> RunRow:
-        """A run below the folder of runs. Raises RunError: there is none, it is damaged, or it lies elsewhere."""
+        """A run below the folder of runs. Raises RunError: there is none, it is damaged, or it is elsewhere."""
         if not re.fullmatch(r"[^\W_][\w.+=@-]*", name):
             raise RunError(f"a run is named by its id, the start of it, or last. {received(name)}")
         if (key := self.index.key_of(find_run(name, self.index.root).folder)) is None:
@@ -245,7 +245,7 @@ class Tools:
         return row
 
     def _starting(self, name: str) -> Answer | None:
-        """What there is to tell of a run or sweep that was started and has no folder yet."""
+        """What is known of a started run or sweep without a folder."""
         if (started := self._not_begun(name)) is None:
             return None
         return {"id": name, "state": "starting" if started.is_at_work else "failed", "said": started.last_lines()}
@@ -266,7 +266,7 @@ def _checked(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_sweep(sweep: Mapping[str, Any]) -> None:
-    """Refuses what in a sweep would read files, run code from elsewhere, or choose by figures of the test split."""
+    """Refuses parts of a sweep that would read files, run foreign code, or select by test metrics."""
     if (key := next((key for key in ("command", "program") if key in sweep), None)) is not None:
         raise SpecError(f"the sweep of an agent has no '{key}'. Put fixed values among the parameters.")
     if isinstance(metric := sweep.get("metric"), dict) and is_test_figure(str(metric.get("name"))):
@@ -277,7 +277,7 @@ def _check_sweep(sweep: Mapping[str, Any]) -> None:
 
 
 def _sealed_sweep(shown: dict[str, Any]) -> dict[str, Any]:
-    """A sweep that chooses by a figure of the test split, without its values; any other as it is."""
+    """A sweep that selects by a test metric, without its values; any other unchanged."""
     return _without(shown) if is_test_figure(str(shown["metric"])) else shown
 
 

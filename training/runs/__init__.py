@@ -1,1 +1,1 @@
-"""The run folder, and many of them as a table."""
+"""Run folders, and tables of runs."""

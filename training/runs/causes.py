@@ -1,4 +1,4 @@
-"""Cause: why a run ended, as data. The words beside it are for people; no code reads them."""
+"""Cause: why a run ended, as data. The accompanying text is for people; no code parses it."""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 class Cause(StrEnum):
     """Why a run was stopped or failed.
 
-    A sweep that resumes also resumes runs that were `interrupted` or `preempted`, but none that was asked to stop. One
-    that its sweep `paused` goes on when it is among the best of those that came as far.
+    When a sweep resumes, it also resumes runs that were `interrupted` or `preempted`, but none that was asked to stop.
+    A run that its sweep `paused` continues when it is among the best of those that reached the same point.
     """
 
     ASKED = "asked"
@@ -27,12 +27,12 @@ class Cause(StrEnum):
     CRASHED = "crashed"
 
 
-# What versions before `cause` wrote as the error of a run that was stopped only because its driver was.
+# Error texts of versions before `cause` for runs that were stopped only because their driver was.
 _EARLIER_INTERRUPTIONS = ("the sweep was interrupted", "interrupted (Ctrl-C)", "interrupted twice (Ctrl-C)")
 
 
 def known_cause(value: Any) -> Cause | None:
-    """A cause as JSON has it; None for one that only a newer version knows."""
+    """A cause from JSON; None if only a newer version knows it."""
     return Cause(value) if value in tuple(Cause) else None
 
 
@@ -55,7 +55,7 @@ class StopRequest(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "StopRequest":
-        """Any text is a request."""
+        """Parses a request; any text is one."""
         reason, _, rest = text.strip().rpartition("\n")
         try:
             cause = known_cause(json.loads(rest)["cause"])

@@ -1,4 +1,4 @@
-"""What the files of a run must hold to be worked with. Each check says what is wrong, or None."""
+"""Checks of the files of a run. Each returns what is wrong, or None."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from text_recognizer.wording import received
 from training.files.json_objects import is_finite
 
 STATES = ("created", "running", "finished", "stopped", "failed", "preempted")
-LAST_SECOND = 2.5e11  # in the year 9892: a date can have no year above 9999
+LAST_SECOND = 2.5e11  # in the year 9892: Python's dates end in 9999
 _MOST = 10**9
 
 
@@ -29,7 +29,7 @@ def status_fault(value: Mapping[str, Any]) -> str | None:
 
 
 def spec_fault(value: Mapping[str, Any]) -> str | None:
-    """What is wrong with spec.json, as far as tables need it."""
+    """What is wrong with the parts of spec.json that tables need."""
     for key in ("dataset", "model", "network"):
         if not isinstance(value.get(key), str):
             return f"'{key}' must be a name. {received(value.get(key))}"
@@ -55,19 +55,19 @@ def report_fault(row: Mapping[str, Any]) -> str | None:
 
 
 def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A report for readers: NaN and infinity count as null."""
+    """A report for readers: NaN and infinity become null."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
 
 
 def is_time(value: Any) -> bool:
-    """Whether a value is a moment in seconds since 1970 that a date can show."""
+    """Whether a value is a time in seconds since 1970 that can be a date."""
     return is_finite(value) and 0 <= value < LAST_SECOND
 
 
 def is_count(value: Any) -> bool:
-    """Whether a value is a whole number that something can have been counted to."""
+    """Whether a value is an integer that can be a count."""
     return type(value) is int and 0 <= value <= _MOST
 
 

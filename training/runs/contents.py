@@ -1,4 +1,4 @@
-"""What a run's folder holds: its status, and the files of a finished run, so that a loss is noticed and repaired."""
+"""The contents of a run's folder: status, and the files of a finished run, so that losses are noticed and repaired."""
 
 import contextlib
 import os
@@ -13,30 +13,30 @@ from training.files.safe_files import is_blank, is_empty
 from training.runs.checks import status_fault
 
 FORMAT = 1
-# What a run needs to resume from a checkpoint, besides its status.
+# Files that a run needs to resume from a checkpoint, besides its status.
 NEEDED_TO_RESUME = ("spec.json", "launch.json", "environment.json")
-# One of these is in every folder that a run was begun in.
+# Every folder of a run has at least one of these.
 SIGNS_OF_A_RUN = {name for needed in ("status.json", *NEEDED_TO_RESUME) for name in (needed, f".{needed}.new")}
 MODEL = "model"
-# A finished run keeps it, with the best weights beside it: what was lost of the run is made again by resuming it,
-# without a single step of training, and its numbers are the same bit for bit.
+# A finished run keeps it, with the best weights beside it: lost files are made again by resuming the run, without any
+# training, with bitwise equal results.
 CHECKPOINT = Path("checkpoints", "last.npz")
-# Made when the training is over; all of it can be made again from the checkpoints.
+# Made when the training is finished; all can be made again from the checkpoints.
 _MADE_LAST = ("evaluation.json", "predictions.jsonl", "report.html")
 
 
 def snapshot_of(folder: Path, epoch: int) -> Path:
-    """The bundle of a run's weights as they were at the end of an epoch, for other runs to begin with."""
+    """The bundle of a run's weights at the end of an epoch, from which other runs may start."""
     return folder / "snapshots" / f"epoch-{epoch:06d}"
 
 
 def is_made(folder: Path) -> bool:
-    """Whether a folder holds a run: one whose making was not interrupted, with files that a power cut left whole."""
+    """Whether a folder contains a complete run: neither interrupted at its creation nor emptied by a power cut."""
     return not is_blank(folder / "status.json") and not is_blank(folder / "spec.json")
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """The content of a run's status.json. A power cut can leave it empty: then the run was at work, and no longer is.
+    """The content of a run's status.json. If a power cut has emptied it, the run was active, and no longer is.
 
     Raises:
         RunError: there is none, it is damaged, or of a newer version.
@@ -59,18 +59,18 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def was_begun(folder: Path) -> bool:
-    """Whether a run was begun in a folder, whatever is left of it."""
+    """Whether a run was started in a folder, regardless of what is left of it."""
     try:
         return not SIGNS_OF_A_RUN.isdisjoint(os.listdir(folder))  # noqa: PTH208 - only names
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # a folder without permission is reported, not passed over
+        return True  # a folder without permission is reported, not skipped
 
 
 @contextlib.contextmanager
 def readable(folder: Path, name: str, kind: str = "a run folder") -> Iterator[Path]:
-    """The path of a file to read; errors meanwhile are damage. Raises RunError: it is missing or damaged."""
+    """The path of a file to read; errors in the block are damage. Raises RunError: it is missing or damaged."""
     path = folder / name
     try:
         yield path
@@ -81,7 +81,7 @@ def readable(folder: Path, name: str, kind: str = "a run folder") -> Iterator[Pa
 
 
 def contents(folder: Path) -> dict[str, dict[str, Any]]:
-    """Size and hash of each file that a finished run must hold, by its path in the run's folder."""
+    """Size and hash of each required file of a finished run, by its path in the run's folder."""
     paths = [*sorted(path for path in (folder / MODEL).rglob("*") if path.is_file()), *map(folder.joinpath, _MADE_LAST)]
     return {
         path.relative_to(folder).as_posix(): {"size_bytes": path.stat().st_size, "sha256": sha256_of(path)}
@@ -90,12 +90,12 @@ def contents(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def lost_files(folder: Path, hashes: bool = False) -> list[str]:
-    """Files of a finished run that are missing or changed, as text. Raises RunError: no run, or its status is damaged.
+    """Missing or changed files of a finished run, as text. Raises RunError: no run, or its status is damaged.
 
-    Of a run by an earlier version, which recorded nothing, only what a power cut emptied.
+    For a run by an earlier version, which recorded nothing, only files emptied by a power cut.
 
     Args:
-        hashes: read the files too; sizes alone tell what a power cut did.
+        hashes: also read the files; sizes are enough to detect power cuts.
     """
     noted = read_status(folder).get("files")
     if not isinstance(noted, dict):
@@ -109,7 +109,7 @@ def _fault(folder: Path, name: str, facts: Any, hashes: bool) -> str | None:
     path = folder / name
     size, sha256 = (facts.get(key) if isinstance(facts, dict) else None for key in ("size_bytes", "sha256"))
     try:
-        if not path.resolve().is_relative_to(folder.resolve()):  # a folder from elsewhere may say anything
+        if not path.resolve().is_relative_to(folder.resolve()):  # a folder from elsewhere may have any content
             return "outside the run's folder"
         if not path.is_file():
             return "missing"

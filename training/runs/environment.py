@@ -1,4 +1,4 @@
-"""What a run ran on: code, Python, packages, host. Recorded so that a result can be explained later."""
+"""The environment of a run: code, Python, packages, host. Recorded so that results can be explained later."""
 
 import ast
 import contextlib
@@ -45,7 +45,7 @@ def environment(spec: ExperimentSpec, dataset_fingerprint: str, devices: list[st
 
 
 def initial_weights(spec: ExperimentSpec) -> str | None:
-    """Hash of the bundle that training begins with; None without one. Raises DataError: it is gone."""
+    """Hash of the bundle with the initial weights; None without one. Raises DataError: it is missing."""
     name = spec.train_args.get("initial_weights")
     return _sha256((find_bundle(name).folder / DESCRIPTION).read_bytes()) if name is not None else None
 
@@ -58,12 +58,12 @@ def package_versions() -> dict[str, str]:
 
 
 def decisive_versions(packages: Mapping[str, str]) -> dict[str, str | None]:
-    """The versions of the packages that may change numbers."""
+    """The versions of the packages that may affect results."""
     return {name: packages.get(name) for name in _DECISIVE}
 
 
 def code_version(spec: ExperimentSpec) -> dict[str, Any]:
-    """What a spec's run executes: the checkouts, and the modules of a user that it names ("own_modules")."""
+    """The code of a spec's run: the checkouts, and the user's modules that it names ("own_modules")."""
     own = [(kind, name) for kind, name in _named(spec).items() if name not in BUILT_IN[kind]]
     modules = [name.partition(":")[0] if ":" in name else resolve(kind, name).__module__ for kind, name in own]
     found = own_modules(modules)
@@ -83,10 +83,10 @@ def _named(spec: ExperimentSpec) -> dict[str, str]:
 
 
 def own_modules(modules: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of the sources of modules, and of all that they import, by name; without installed packages.
+    """SHA-256 of the sources of modules and of everything they import, by name; without installed packages.
 
-    What a module imports comes before it. A source is hashed when this process first asks for it: as the module was
-    imported, not as it may be now.
+    Imports come before the modules that import them. A source is hashed once per process, so that the hash is that of
+    the imported module even if the file changes.
     """
     found: dict[str, str] = {}
     seen: set[str] = set()
@@ -122,7 +122,7 @@ def hash_and_imports(name: str, path: Path) -> tuple[str, list[str]]:
 
 
 def _imports(name: str, is_package: bool, source: bytes) -> Iterator[str]:
-    """Names that may be of modules in every import statement, also of those inside functions."""
+    """Possible module names in all import statements, including those inside functions."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):  # an extension module
@@ -142,10 +142,10 @@ def _imports(name: str, is_package: bool, source: bytes) -> Iterator[str]:
 
 @functools.cache
 def checkouts() -> dict[str, Any]:
-    """Commit and hash of uncommitted changes of the project's checkout, and of the current folder's if another."""
+    """Commit and hash of uncommitted changes of the project's checkout, and of the working folder's if different."""
     ours = _git_version(REPOSITORY)
     found = {"text_recognizer": ours and ours | _untracked_sources(REPOSITORY)}
-    with contextlib.suppress(FileNotFoundError):  # the current folder was removed
+    with contextlib.suppress(FileNotFoundError):  # the working folder was removed
         here = _git_version(Path.cwd())
         found["working_folder"] = here if here != ours else None
     return {name: version for name, version in found.items() if version}
@@ -160,7 +160,7 @@ def _git_version(folder: Path) -> dict[str, Any] | None:
 
 
 def _untracked_sources(folder: Path) -> dict[str, str]:
-    """Hash of the project's modules that git does not know yet, which `git diff` leaves out; empty without any."""
+    """Hash of the project's untracked modules, which `git diff` leaves out; empty if there are none."""
     listed = _git(folder, "ls-files", "--others", "--exclude-standard", "-z", "--", *OUR_PACKAGES) or b""
     names = sorted(name for name in listed.decode(errors="surrogateescape").split("\0") if name.endswith(".py"))
     contents = [(name, (folder / name).read_bytes()) for name in names if (folder / name).is_file()]

@@ -1,4 +1,4 @@
-"""A run by whatever names it: its folder, its id, the start of its id, or "last"; and the bundle of a run."""
+"""Finds a run by its folder, its id, the start of its id, or "last"; and the bundle of a run."""
 
 import functools
 import os
@@ -46,7 +46,7 @@ def bundle_named(name: str | Path) -> "Bundle":
         DataError: there is no such bundle, or it is damaged.
         RunError: several runs have that name, or the run has no model yet.
     """
-    from text_recognizer.models.bundle import DESCRIPTION, find_bundle  # a list of runs need not wait for it
+    from text_recognizer.models.bundle import DESCRIPTION, find_bundle  # lists of runs do not need it
 
     place = _place_of_bundle(str(name))
     if os.path.exists(f"{place}/status.json") and not os.path.exists(f"{place}/{MODEL}/{DESCRIPTION}"):  # noqa: PTH110
@@ -58,10 +58,10 @@ def bundle_named(name: str | Path) -> "Bundle":
 
 
 def with_bundles_found(spec: ExperimentSpec, in_sweep: bool = False) -> ExperimentSpec:
-    """The spec with the folders of what its `initial_weights` and `charset` name: these must not change with time.
+    """The spec with names in `initial_weights` and `charset` resolved to folders, which must not change over time.
 
     Raises:
-        SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which change.
+        SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which can change.
     """
     weights = _found(spec, INITIAL, spec.train_args.get("initial_weights"), in_sweep)
     if weights is not None:
@@ -74,16 +74,16 @@ def with_bundles_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
 
 
 def _takes_characters(spec: ExperimentSpec) -> bool:
-    """Whether `charset` means to the dataset what it means to ours."""
+    """Whether the dataset's `charset` has the same meaning as in our datasets."""
     try:
         argument = arguments_of(resolve("dataset", spec.dataset, spec.origin)).get("charset")
-    except TextRecognizerError:  # which is said where the spec is checked
+    except TextRecognizerError:  # reported when the spec is checked
         return False
     return argument is not None and argument.annotation == Characters | None
 
 
 def _found(spec: ExperimentSpec, key: str, name: Any, in_sweep: bool) -> str | None:
-    if type(name) is int:  # the date that an id begins with, as a command line or YAML reads it
+    if type(name) is int:  # the date at the start of an id, parsed as a number
         name = str(name)
     if not isinstance(name, str):
         return None
@@ -94,19 +94,19 @@ def _found(spec: ExperimentSpec, key: str, name: Any, in_sweep: bool) -> str | N
         group = group_folder_name(spec.experiment_group)
         place = _lasting_place(name, runs_folder(), group) if in_sweep else _place_of_bundle(name)
         if key == CHARSET and (place != name or ModelStore().find(name) is not None):
-            return str(bundle_named(place).folder)  # a dataset knows nothing of promoted models
+            return str(bundle_named(place).folder)  # datasets do not know promoted models
         return place
     except (DataError, RunError) as error:
         raise SpecError([Problem(f"{key}: {error}", key)]) from None
 
 
-@functools.lru_cache(maxsize=256)  # a sweep asks the same for each of its points
+@functools.lru_cache(maxsize=256)  # a sweep resolves the same name for each of its points
 def _lasting_place(name: str, _root: Path, sweep: str) -> str:
     return _place_of_bundle(name, sweep)
 
 
 def _place_of_bundle(name: str, sweep: str | None = None) -> str:
-    """A run's folder for a run's name, NAME@VERSION for a promoted model's; anything else stays as it is."""
+    """A run's folder for a run's name, NAME@VERSION for a promoted model's; other names are unchanged."""
     from text_recognizer.models.bundle import DESCRIPTION
 
     if any(os.path.exists(path / DESCRIPTION) for path in (Path(name), Path(name) / MODEL)):  # noqa: PTH110 - as below
@@ -123,7 +123,7 @@ def _place_of_bundle(name: str, sweep: str | None = None) -> str:
 
 
 def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) -> Path | None:
-    if not name:  # with which every id begins
+    if not name:  # every id begins with ""
         return None
     if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
         return Path(name)
@@ -133,7 +133,7 @@ def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) ->
     if name in folders:
         return folders[name]
     found = sorted(run_id for run_id in folders if run_id.startswith(name))
-    if len(found) > 1 and sweep is not None:  # its own trials must not change what it means when it is resumed
+    if len(found) > 1 and sweep is not None:  # its own trials must not change its meaning when the sweep is resumed
         found = [run_id for run_id in found if folders[run_id].parent.name != sweep] or found
     if len(found) > 1:
         raise RunError(f"'{name}' could be any of {len(found)} runs: {', '.join(found[:5])}. Give more of the id.")
@@ -141,7 +141,7 @@ def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) ->
 
 
 def _made(folder: Path) -> tuple[int, str]:
-    """When a run was made: its spec is written once. An id that W&B gave tells no time."""
+    """Creation time of a run: its spec is written once. An id given by W&B has no time."""
     try:
         return (folder / "spec.json").stat().st_mtime_ns, folder.name
     except OSError:

@@ -1,4 +1,4 @@
-"""Runs in the files of other trackers: MLflow's mlruns, offline runs of W&B, event files of TensorBoard, CSV."""
+"""Reads runs from files of other trackers: MLflow's mlruns, offline runs of W&B, event files of TensorBoard, CSV."""
 
 import contextlib
 import csv
@@ -17,8 +17,8 @@ from text_recognizer.yaml_source import YamlSource
 from training.files.json_objects import is_finite, read_regular
 
 _STATES = {"3": "finished", "4": "failed", "FINISHED": "finished", "FAILED": "failed"}
-_OWN = ("run", "step", "epoch")  # columns of a table, in letters of any size
-_NO_NUMBER = ("nan", "inf", "-inf", "na")  # as other programs write it into a table
+_OWN = ("run", "step", "epoch")  # columns of a table, case-insensitive
+_NO_NUMBER = ("nan", "inf", "-inf", "na")  # as written by other programs
 Rows = dict[int, dict[str, Any]]
 
 
@@ -27,12 +27,12 @@ class ForeignRun:
     """A run of another tracker.
 
     Args:
-        id: tells it from others of its kind.
-        source: the file or folder that it was read from.
-        name: that its user gave it, which others may have too.
+        id: distinguishes it from others of the same kind.
+        source: the file or folder it was read from.
+        name: the user's name, which may not be unique.
         rows: values by step, and by name.
         times: seconds since 1970, as in status.json.
-        summary: values that are of no step.
+        summary: values without a step.
     """
 
     id: str
@@ -60,7 +60,7 @@ class ForeignRun:
 
 
 def foreign_runs(path: Path) -> Iterator[ForeignRun]:
-    """All runs in or below a path, by form of files. Raises OSError, ValueError: why one cannot be read."""
+    """All runs in or below a path, by file format. Raises OSError, ValueError: one cannot be read."""
     if path.is_file():
         yield from _csv(path)
         return
@@ -78,7 +78,7 @@ def foreign_runs(path: Path) -> Iterator[ForeignRun]:
 
 
 def _csv(path: Path) -> Iterator[ForeignRun]:
-    """A row a report; "run" tells several runs apart, "step" or "epoch" orders them, columns of text are settings."""
+    """One row per report; "run" distinguishes runs, "step" or "epoch" orders rows, columns of text are settings."""
     runs: dict[str, ForeignRun] = {}
     with open(path, newline="", encoding="utf-8-sig") as file:
         head = file.readline()
@@ -86,7 +86,7 @@ def _csv(path: Path) -> Iterator[ForeignRun]:
         separator = max(",;\t", key=head.count)
         lines = [_cells(line, separator) for line in csv.DictReader(file, delimiter=separator)]
     metrics = {column for cells in lines for column, value in cells.items() if is_finite(value)}
-    for number, cells in enumerate(lines if metrics else [], start=1):  # any text has lines, and none is a run
+    for number, cells in enumerate(lines if metrics else [], start=1):  # any text has lines, but may not be a run
         name = str(cells.pop("run", path.stem))
         run = runs.setdefault(name, ForeignRun(f"{path.stem}-{name}" if name != path.stem else name, "csv", path))
         step = cells.get("step", cells.get("epoch", number))
@@ -101,7 +101,7 @@ def _csv(path: Path) -> Iterator[ForeignRun]:
 
 
 def _cells(line: Mapping[str, Any], separator: str) -> dict[str, Any]:
-    """The values of a row; where no comma parts them, one may stand before decimals."""
+    """The values of a row; if commas are not separators, they may be decimal marks."""
     texts = {name: text.strip() for name, text in line.items() if name and isinstance(text, str) and text.strip()}
     if separator != ",":
         texts = {name: re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", text) for name, text in texts.items()}
@@ -113,13 +113,13 @@ def _cells(line: Mapping[str, Any], separator: str) -> dict[str, Any]:
 
 
 def _mlflow(folder: Path) -> Iterator[ForeignRun]:
-    """The run in a folder; none where its user deleted it."""
+    """The run in a folder; None if its user deleted it."""
     found = YamlSource(read_regular(folder / "meta.yaml").decode(errors="replace"), str(folder / "meta.yaml")).data
     about = found if isinstance(found, dict) else {}
     if about.get("lifecycle_stage") == "deleted":
         return
     run = ForeignRun(folder.name, "mlflow", folder, str(about.get("run_name") or "") or None)
-    run.state = _STATES.get(str(about.get("status", 3)), "stopped")  # one that was at work will not go on here
+    run.state = _STATES.get(str(about.get("status", 3)), "stopped")  # an active run will not continue here
     for ours, theirs in (("created", "start_time"), ("started", "start_time"), ("ended", "end_time")):
         if is_finite(about.get(theirs)):
             run.times[ours] = about[theirs] / 1000
@@ -128,7 +128,7 @@ def _mlflow(folder: Path) -> Iterator[ForeignRun]:
         run.params[path.relative_to(folder / "params").as_posix()] = parse_value(text)
     for path in _files_below(folder / "metrics"):
         for line in read_regular(path).decode(errors="replace").splitlines():
-            with contextlib.suppress(ValueError, OverflowError):  # a line that was torn
+            with contextlib.suppress(ValueError, OverflowError):  # a partial line
                 when, value, step, *_dataset = line.split()
                 run.add(int(step), path.relative_to(folder / "metrics").as_posix(), float(value), int(when) / 1000)
     yield run
@@ -161,7 +161,7 @@ def _tensorboard(folder: Path, paths: list[Path]) -> ForeignRun:
 
 
 def _scalar(value: Any) -> float | None:
-    """The number in a summary: as TensorFlow 1 and tensorboardX write it, or as a tensor, as TensorFlow 2 does."""
+    """The number in a summary: as written by TensorFlow 1 and tensorboardX, or as a tensor by TensorFlow 2."""
     if value.HasField("simple_value"):
         return float(value.simple_value)
     tensor = value.tensor if value.HasField("tensor") else None
@@ -229,11 +229,11 @@ def _add_summary(run: ForeignRun, items: Any) -> None:
 
 
 def _leveldb_records(content: bytes) -> Iterator[bytes]:
-    """The records of a log in LevelDB's form: blocks of 32 KiB, in which a record may be parted.
+    """The records of a log in LevelDB's format: blocks of 32 KiB, across which a record may be split.
 
     Source: https://github.com/google/leveldb/blob/main/doc/log_format.md
     """
-    block, head, at = 32768, 7, 7  # W&B's own head stands where a record's would
+    block, head, at = 32768, 7, 7  # W&B's own header is in the place of a record's
     parts: list[bytes] = []
     while at + head <= len(content):
         if block - at % block < head:
@@ -251,7 +251,7 @@ def _leveldb_records(content: bytes) -> Iterator[bytes]:
 
 
 def summary_of(run: ForeignRun) -> Mapping[str, float]:
-    """The last value of each metric, and what its user wrote over it."""
+    """The last value of each metric, overridden by the user's summary."""
     last: dict[str, float] = {}
     for row in (*(row for _, row in sorted(run.rows.items())), run.summary):
         last |= {name: value for name, value in row.items() if is_finite(value)}

@@ -1,4 +1,4 @@
-"""The spec of a command line, and whether it is the one that a run has."""
+"""The spec of a command line, and its comparison with that of a run."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -30,11 +30,11 @@ def spec_from(
     """The spec of a command line: SPEC, then the file of overrides, then single overrides.
 
     Args:
-        text: SPEC; None stands for the default experiment, or for nothing where the overrides say all that matters.
-        sweep: the group of a trial that W&B's agent starts; None for a single run.
+        text: SPEC; None means the default experiment, or nothing if the overrides are complete.
+        sweep: the group of a trial started by W&B's agent; None for a single run.
     """
     from_file = read_overrides(overrides_file) if overrides_file else {}
-    # An object before its own keys: in one file, both count wherever they stand.
+    # An object before its own keys: in one file, both apply in any order.
     from_file = dict(sorted(from_file.items(), key=lambda item: item[0].count(".")))
     value, source = (base_spec({*from_file, *overrides}), None) if text is None else read_spec(text)
     value = without_dotted_keys(value)
@@ -52,10 +52,10 @@ def spec_from(
 
 
 def refuse_changes(run: Run, text: str | None, overrides_file: str | None, overrides: Mapping[str, Any]) -> None:
-    """Refuses what --resume cannot do. What is not given, group and checkpoints included, is as the run has it."""
+    """Refuses changes that --resume cannot make. Omitted keys, with group and checkpoints, are those of the run."""
     theirs = flatten(run.spec.to_json())
 
-    def as_then(key: str, value: Any) -> Any:  # which run was the last when it began
+    def as_then(key: str, value: Any) -> Any:  # the last run at the time when it started
         return theirs.get(key) or value if key in (INITIAL, CHARSET) and value == "last" else value
 
     overrides = {key: as_then(key, value) for key, value in overrides.items()}

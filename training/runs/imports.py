@@ -1,4 +1,4 @@
-"""Runs of other trackers as run folders, marked as imported: they are listed, shown and compared like one's own."""
+"""Imports runs of other trackers as run folders, marked as imported: listed, shown and compared like others."""
 
 import csv
 import hashlib
@@ -16,18 +16,18 @@ from training.runs.foreign_files import ForeignRun, foreign_runs, summary_of
 from training.runs.places import group_folder_name, runs_folder
 from training.runs.run import Run
 
-# Stands for the parts of a spec, of which other trackers know nothing: such a run cannot be repeated.
+# Replaces the parts of a spec, which other trackers do not have: such a run cannot be repeated.
 IMPORTED = "imported"
-_UNIQUE = ("mlflow", "wandb")  # their ids are of one run wherever its files lie
+_UNIQUE = ("mlflow", "wandb")  # their ids are globally unique
 
 
 def import_runs(path: Path, group: str | None = None, root: Path | None = None) -> tuple[list[Run], int]:
-    """Makes a run folder of each run in or below a path; those that were imported before are left alone.
+    """Makes a run folder of each run in or below a path; runs imported before are skipped.
 
     Args:
-        group: the experiment group; by default that of the path's name.
+        group: the experiment group; by default from the path's name.
     Returns:
-        the new runs, and how many were there already.
+        the new runs, and the number of existing ones.
     Raises:
         RunError: there are none, a file cannot be read, or a folder cannot be written.
     """
@@ -51,7 +51,7 @@ def import_runs(path: Path, group: str | None = None, root: Path | None = None) 
 
 
 def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
-    settings = {  # as plain JSON, dotted names as they are
+    settings = {  # as plain JSON, with dotted names unchanged
         name: value
         if value is None or isinstance(value, str | bool) or is_finite(value)
         else json.dumps(value, default=str)
@@ -61,7 +61,7 @@ def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
     name = f"{found.kind}-{re.sub(r'[^A-Za-z0-9_.=-]+', '-', found.id).strip('-.')[-100:]}"
     place = (root or runs_folder()) / group_folder_name(group)
     about = {"kind": found.kind, "from": str(found.source.resolve()), "id": found.id}
-    if (place / name).exists() and not _is_of(place / name, about):  # another run whose name looks the same
+    if (place / name).exists() and not _is_of(place / name, about):  # another run with the same folder name
         name += f"-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:8]}"
     if (place / name).exists():
         return None
@@ -86,7 +86,7 @@ def _import(found: ForeignRun, group: str, root: Path | None) -> Run | None:
 
 
 def _is_of(folder: Path, about: dict[str, str]) -> bool:
-    """Whether a run was imported from this one; of what cannot be read, it is taken for granted."""
+    """Whether a run was imported from this one; assumed if it cannot be read."""
     try:
         known = Run(folder).read_json("launch.json").get("imported")
     except RunError:

@@ -1,4 +1,4 @@
-"""Where run folders are, and what they are called."""
+"""Locations and names of run folders."""
 
 import contextlib
 import os
@@ -12,35 +12,35 @@ from text_recognizer.errors import RunError
 from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
 
-_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # no letter that looks like another
+_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # without look-alikes
 
 
 def runs_folder(named: Path | str | None = None) -> Path:
-    """The folder for runs: given, else TEXT_RECOGNIZER_RUNS or runs/. Raises RunError: there is none."""
+    """The folder for runs: given, else TEXT_RECOGNIZER_RUNS or runs/. Raises RunError: it does not exist."""
     if named is None:
         return user_folder("TEXT_RECOGNIZER_RUNS", lambda: "runs")
-    if not os.path.isdir(named):  # noqa: PTH112 - a path asks the system, which refuses very long names
+    if not os.path.isdir(named):  # noqa: PTH112 - Path.is_dir raises for very long names
         raise RunError(f"there is no folder {named}. Name one that holds run folders.")
     return Path(named)
 
 
 def group_folder_name(experiment_group: str) -> str:
-    """A group's label as a folder name: what a shell or file system could misread becomes a dash."""
+    """A group's label as a folder name: characters special to shells or file systems become dashes."""
     return re.sub(r"[^\w.+=-]+", "-", experiment_group).strip("-.") or "default"
 
 
 def new_run_id(spec: ExperimentSpec) -> str:
-    """For example 20261120-093012-k3x9f-lenet: sorts by time, is unique on shared disks, says what it is."""
+    """For example 20261120-093012-k3x9f-lenet: sorts by time, is unique on shared disks, and descriptive."""
     network = re.sub(r"\W+", "", spec.network.rpartition(":")[2]).lower()[:24]
     now = datetime.now()
-    part = now.microsecond * len(_LETTERS) ** 2 // 1_000_000  # of the second, in two letters that sort by time
+    part = now.microsecond * len(_LETTERS) ** 2 // 1_000_000  # fraction of the second, in two letters that sort by time
     code = _LETTERS[part // len(_LETTERS)] + _LETTERS[part % len(_LETTERS)]
     code += "".join(secrets.choice(_LETTERS) for _ in range(3))
     return f"{now:%Y%m%d-%H%M%S}-{code}-{network}"
 
 
 def run_folders(root: Path | None = None) -> Iterator[Path]:
-    """All run folders by name, without private groups, unordered. Raises RunError: the place cannot be read."""
+    """All run folders by name, without private groups, unordered. Raises RunError: the folder cannot be read."""
     place = root or runs_folder()
     try:
         groups = [entry.path for entry in os.scandir(place) if entry.is_dir()]

@@ -1,4 +1,4 @@
-"""Promotion: the model of a run gets a name, and with it what is known of where it comes from."""
+"""Promotion: gives a name to the model of a run, and records its origin."""
 
 import contextlib
 import importlib.util
@@ -24,10 +24,10 @@ MOST_ANCESTORS = 20
 
 
 def promote(bundle: Bundle, name: str) -> Version:
-    """A copy of a bundle becomes the version that a name stands for; it is checked before, file by file.
+    """Makes a copy of a bundle the current version of a name, after checking all its files.
 
     Raises:
-        SpecError: it is no name for a model.
+        SpecError: the name is invalid.
         DataError: the bundle is damaged, or the models folder cannot be written.
     """
     bundle.check_files()
@@ -37,7 +37,7 @@ def promote(bundle: Bundle, name: str) -> Version:
 
 
 def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Path:
-    """A folder with the bundle and its ONNX twin; without, where there is no TensorFlow or the network allows none."""
+    """A folder with the bundle and its ONNX twin; without if TensorFlow is missing or the network does not allow it."""
     if TWIN in bundle.hashes or importlib.util.find_spec("tf2onnx") is None:
         return bundle.folder
     for version in store.versions(name):
@@ -45,14 +45,14 @@ def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Pat
             found = Bundle.read(version.folder)
             same = found.run_id == bundle.run_id and bundle.hashes.items() <= found.hashes.items()
             if same and TWIN in found.hashes:
-                return version.folder  # which keeps its number: another export may differ in its bytes
+                return version.folder  # keeps its number: another export may differ in its bytes
     copied = empty / MODEL
     copied.mkdir()
     for path in bundle.folder.iterdir():
         if path.is_file():
             shutil.copyfile(path, copied / path.name)
     try:
-        with standard_error_off():  # notes of TensorFlow
+        with standard_error_off():  # TensorFlow's start-up notes
             add_twin(copied)
     except DataError as error:
         say(f"promoted without an ONNX file: {error}")
@@ -61,7 +61,7 @@ def _with_twin(bundle: Bundle, name: str, store: ModelStore, empty: Path) -> Pat
 
 
 def lineage_of(bundle: Bundle, ancestors: int = 0) -> dict[str, Any]:
-    """The run that trained a bundle, its data and code, and the same of the weights that it began with."""
+    """The run that trained a bundle, its data and code, and recursively the same for its initial weights."""
     manifest = bundle.folder / MANIFEST
     if manifest.exists():
         return dict(Manifest.parse(manifest.read_bytes(), str(manifest)).lineage)
@@ -80,13 +80,13 @@ def lineage_of(bundle: Bundle, ancestors: int = 0) -> dict[str, Any]:
 
 
 def run_around(bundle: Bundle) -> Run | None:
-    """The run whose folder a bundle lies in, if it does."""
+    """The run that contains a bundle, if any."""
     folder = bundle.folder.parent
     return Run(folder) if bundle.folder.name == MODEL and is_made(folder) else None
 
 
 def _initial_weights(bundle: Bundle, used: Any, ancestors: int) -> dict[str, Any] | None:
-    """What a training began with; of a bundle that is gone, or has another hash than `used`, what the run recorded."""
+    """The initial weights of a training; if the bundle is missing, or its hash is not `used`, as the run recorded."""
     name = bundle.spec.train_args.get("initial_weights")
     if name is None:
         return None

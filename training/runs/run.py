@@ -1,4 +1,4 @@
-"""Run: the folder of one experiment. The folder is the truth; everything else is derived from it.
+"""Run: the folder of one experiment. The folder is the source of truth; everything else is derived from it.
 
 Its files are listed in docs/reference/run-folder.md.
 """
@@ -31,13 +31,13 @@ ENDED: tuple[State, ...] = ("finished", "stopped", "failed", "preempted")
 
 @dataclass(frozen=True)
 class Status:
-    """status.json. `state` is "died" when it says running but no process holds the lock.
+    """status.json. `state` is "died" if it says running but no process holds the lock.
 
     Args:
-        times: seconds since 1970: "created", and "started" and "ended" when known.
+        times: seconds since 1970: "created", and "started" and "ended" if known.
         error: why it failed or was stopped, as text.
-        summary: the metrics to compare runs by.
-        cause: the reason as data; None where there is none, or an earlier version wrote the status.
+        summary: the metrics by which runs are compared.
+        cause: the exit reason as data; None if there is none, or in a status of an earlier version.
     """
 
     state: str
@@ -50,7 +50,7 @@ class Status:
 
 
 class Run(HeldFolder):
-    """A run folder. `create` and `open` do not lock it; `hold` does, and only the holder changes a run that started."""
+    """A run folder. `create` and `open` do not lock it; `hold` does, and only the holder changes a started run."""
 
     LOCK = "run.lock"
 
@@ -67,13 +67,12 @@ class Run(HeldFolder):
     def create(
         cls, spec: ExperimentSpec, run_id: str | None = None, root: Path | None = None, durable: bool = True
     ) -> "Run":
-        """A new run folder, not held, named when whole. Raises RunError: its name is taken, or it cannot be written.
+        """Creates a run folder atomically, not held. Raises RunError: its name is taken, or it cannot be written.
 
-        What is left of a folder that never became whole, or that a power cut emptied, becomes a run again: its
-        checkpoints stay.
+        An incomplete folder, or one damaged by a power cut, becomes a run again: its checkpoints stay.
 
         Args:
-            durable: the spec is on the disk when this returns. Not needed where it can be made again.
+            durable: flush the spec to disk. Not needed if it can be made again.
         """
         group = (root or runs_folder()) / group_folder_name(spec.experiment_group)
         folder = group / (run_id or new_run_id(spec))
@@ -103,7 +102,7 @@ class Run(HeldFolder):
 
     @classmethod
     def _begin(cls, folder: Path, spec: ExperimentSpec, durable: bool) -> "Run":
-        """The files of a run that has not started. Only the spec is worth waiting for the disk: all else follows."""
+        """Writes the files of a run that has not started. Only the spec is synced: all else follows from it."""
         run = cls(folder)
         run.write_json("spec.json", spec.to_json())
         if is_blank(folder / "launch.json"):
@@ -115,13 +114,13 @@ class Run(HeldFolder):
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        """An existing run folder. Raises RunError: there is none, it is damaged, or of a newer version."""
+        """Opens an existing run folder. Raises RunError: there is none, it is damaged, or of a newer version."""
         run = cls(folder)
         run._status = read_status(folder)
         return run
 
     def hold(self) -> None:
-        """Takes the run's lock until this process ends. Raises RunError: it is held, or read-only."""
+        """Takes the run's lock until this process exits. Raises RunError: it is held, or read-only."""
         self._hold(lambda holder: f"the run {self.folder} is in use by {holder}.")
 
     @property
@@ -130,18 +129,18 @@ class Run(HeldFolder):
         return ExperimentSpec.parse(self.read_json(path.name), str(path), f"the run folder {self.folder}")
 
     def replace_spec(self, spec: ExperimentSpec) -> None:
-        """Gives the run another spec, and leaves it as old as it was."""
+        """Replaces the spec of the run, and keeps its creation time."""
         path = self.folder / "spec.json"
         state = path.stat()
         self.write_json(path.name, spec.to_json(), durable=True)
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
     def status(self) -> Status:
-        """The state of the run as it is now."""
+        """The current state of the run."""
         value = read_status(self.folder)
         state = value["state"]
         if state == "running" and self._lock is None and not self.is_held():
-            value = read_status(self.folder)  # again: it may have ended, and then let go, between the two looks
+            value = read_status(self.folder)  # again: it may have ended, and released the lock, between the two reads
             state = "died" if value["state"] == "running" else value["state"]
         return Status(
             state,
@@ -154,14 +153,14 @@ class Run(HeldFolder):
         )
 
     def set_state(self, state: State, error: str | None = None, cause: Cause | None = None, **more: Any) -> None:
-        """Moves the run on; `more` goes into status.json as it is ("summary", "epoch", "epochs")."""
+        """Sets the state of the run; `more` is added to status.json ("summary", "epoch", "epochs")."""
         times = dict(self._status.get("times", {}))
         if state == "running":
             times.pop("ended", None)
             times["started"] = time.time()
         elif state in ENDED:
             times["ended"] = time.time()
-            self.sync()  # before the state that says that they are there
+            self.sync()  # before the state that implies that they exist
         self.note(durable=state in ENDED, state=state, times=times, error=error, cause=cause, **more)
 
     def note(self, durable: bool = False, **more: Any) -> None:
@@ -170,17 +169,17 @@ class Run(HeldFolder):
         self.write_json("status.json", self._status, durable)
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Appends one report to metrics.jsonl; it is safe from the death of this process when this returns."""
+        """Appends one report to metrics.jsonl; it then survives the death of this process."""
         if self._journal is None:
             self._journal = open_journal(self.folder / "metrics.jsonl")
         append_line(self._journal, self.folder / "metrics.jsonl", row)
         self._rows_unsynced = True
 
     def sync(self) -> None:
-        """Puts the reports so far, and what the run was started with, on the disk: a checkpoint may be written now.
+        """Flushes the reports so far, and the files from the start, to disk: now a checkpoint may be written.
 
-        A single report is not synced: it is worthless without a checkpoint that is as far. Raises RunError: the disk is
-        full or broken, or the folder is no longer the one that this process holds.
+        Single reports are not synced: they are useless without a checkpoint at the same step. Raises RunError: the disk
+        is full or broken, or the folder is no longer the one that this process holds.
         """
         self.check_folder()
         if not self._start_synced:
@@ -196,12 +195,12 @@ class Run(HeldFolder):
         return list(map(as_reported, read_journal(self.folder / "metrics.jsonl", report_fault)))
 
     def damage(self) -> str | None:
-        """Which reports cannot be read, as text."""
+        """Unreadable reports, as text."""
         damage = examine(self.folder / "metrics.jsonl", report_fault).damage
         return damage and f"metrics.jsonl: {damage}"
 
     def attempts(self) -> list[dict[str, Any]]:
-        """What launch.json says of each start of the run. Raises RunError: it is missing or damaged."""
+        """The entries of launch.json, one per start of the run. Raises RunError: it is missing or damaged."""
         launch = self.read_json("launch.json")
         fault = launch_fault(launch)
         if fault is not None:
@@ -210,11 +209,11 @@ class Run(HeldFolder):
         return attempts
 
     def request_stop(self, reason: str, cause: Cause = Cause.ASKED) -> None:
-        """Asks the run to stop at its next checkpoint."""
+        """Requests the run to stop at its next checkpoint."""
         self.write_text("stop_request", StopRequest(reason, cause).to_text())
 
     def ask_to_stop(self, reason: str) -> None:
-        """Asks the run to stop, for a person or a program. Raises RunError: it is not running."""
+        """Requests the run to stop, for a user or a program. Raises RunError: it is not running."""
         state = self.status().state
         if state not in AT_WORK:
             raise RunError(f"the run {self.folder} is not running: its state is {state}.")
@@ -231,12 +230,12 @@ class Run(HeldFolder):
         (self.folder / "stop_request").unlink(missing_ok=True)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One of the JSON files of the folder. Raises RunError: the file is missing or damaged."""
+        """Reads one of the JSON files of the folder. Raises RunError: the file is missing or damaged."""
         with readable(self.folder, name) as path:
             return read_object(path)
 
     def has(self, name: str) -> bool:
-        """Whether the run has a file; one that a power cut emptied counts as not written."""
+        """Whether the run has a file; one emptied by a power cut does not count."""
         return not is_blank(self.folder / name)
 
     def write_json(self, name: str, value: Mapping[str, Any], durable: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Many run folders as rows: read fast, filtered, sorted, with any key of the spec or metric as a column."""
+"""Run folders as rows of a table: read fast, filtered, sorted, with any key of the spec or metric as a column."""
 
 import contextlib
 import operator
@@ -35,11 +35,11 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run as it is now, with a value for each column.
+    """The current state of a run, with a value for each column.
 
     Args:
-        status, spec: what the files say, checked; empty where they are damaged.
-        state: as of the run, or "damaged".
+        status, spec: content of the files, checked; empty if damaged.
+        state: state of the run, or "damaged".
         damage: why the run cannot be read.
     """
 
@@ -50,11 +50,11 @@ class RunRow:
     damage: str | None = None
 
     def value(self, column: str) -> Any:
-        """Own columns, then the summary's metrics, then (dotted) keys of the spec; None where there is none."""
+        """Built-in columns, then the summary's metrics, then (dotted) keys of the spec; None if there is none."""
         return self._found(column, None)
 
     def has(self, column: str) -> bool:
-        """Whether the run has a column, if only with null as its value."""
+        """Whether the run has a column, even if its value is null."""
         return self._found(column, self) is not self
 
     def _found(self, column: str, otherwise: Any) -> Any:
@@ -79,7 +79,7 @@ class RunRow:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds that the latest attempt took up to now; of one that died, up to what it printed last."""
+        """Duration of the latest attempt so far in seconds; if it died, up to its last output."""
         started = self.times.get("started")
         if started is None:
             return None
@@ -90,7 +90,7 @@ class RunRow:
         return round(max(0.0, until - started), 1)
 
     def flat(self) -> dict[str, Any]:
-        """Every column with its value: first the own ones, then the keys of the spec, dotted, and the metrics."""
+        """Every column with its value: built-in ones, then the dotted keys of the spec, and the metrics."""
         own = {column: self.value(column) for column in OWN_COLUMNS}
         spec = {key: value for key, value in flatten(self.spec).items() if value != {}}
         return own | spec | self.summary | own
@@ -117,17 +117,17 @@ OWN_COLUMNS = tuple(_OWN)
 
 
 def read_rows(root: Path | None = None) -> Iterator[RunRow]:
-    """All runs, unordered; a damaged one has the reason. Raises RunError: the place for runs cannot be read."""
+    """All runs, unordered; damaged ones with the reason. Raises RunError: the folder of runs cannot be read."""
     return (row for folder in run_folders(root) if (row := read_row(folder)) is not None)
 
 
 def read_row(folder: Path) -> RunRow | None:
-    """One run; None where the folder holds none."""
+    """One run; None if the folder does not contain one."""
     try:
         status = read_status(folder)
         spec = Run(folder).read_json("spec.json")
         state = status["state"]
-        if state == "running":  # who holds the lock costs two more calls: asked only where it matters
+        if state == "running":  # checking the lock takes two more calls: only if it matters
             state = Run.open(folder).status().state
     except RunError as error:
         return RunRow(folder, {}, "damaged", {}, str(error)) if was_begun(folder) else None
@@ -139,7 +139,7 @@ def read_row(folder: Path) -> RunRow | None:
 
 
 def _lost_reports(folder: Path) -> str | None:
-    """Why none of a run's reports can be read; None where one can, or there are none. Reads as little as it can."""
+    """Why none of a run's reports can be read; None if one can, or if there are none. Reads as little as possible."""
     path = folder / "metrics.jsonl"
     with contextlib.suppress(OSError, RunError):
         if read_regular(path, 1) not in (b"", b"{") and not (journal := examine(path, report_fault)).rows:
@@ -148,12 +148,12 @@ def _lost_reports(folder: Path) -> str | None:
 
 
 def usual_columns(rows: Sequence[RunRow]) -> list[str]:
-    """The columns of a table of runs."""
+    """The default columns of a table of runs."""
     return [*DEFAULT_COLUMNS, *(["damage"] if any(row.damage for row in rows) else [])]
 
 
 def columns_to_show(asked: str | Sequence[str] | None, shown: Sequence[RunRow], every: Sequence[RunRow]) -> list[str]:
-    """The columns of a table of some runs, also as "id,epoch". Raises SpecError: none of all runs has one of them."""
+    """The columns of a table of some runs, also as "id,epoch". Raises SpecError: a column that no run has."""
     if asked is None:
         return usual_columns(shown)
     columns = [one.strip() for one in (asked.split(",") if isinstance(asked, str) else asked) if one.strip()]
@@ -173,13 +173,13 @@ def select(
     state: str | None = None,
     group: str | None = None,
 ) -> list[RunRow]:
-    """The rows that pass all filters, sorted. Raises SpecError: a filter cannot be read, a column or state is unknown.
+    """The rows that pass all filters, sorted. Raises SpecError: an invalid filter, an unknown column or state.
 
     Args:
         filters: like "network=mlp", "test_accuracy>=0.9", "dataset~Emnist" (a regular expression).
-        sort: a column, with a leading minus for descending; the newest first when None. Runs without it come last.
-        limit: at most this many, at least 1.
-        state, group: of the runs; None for all. A group is named as in a spec.
+        sort: a column, with a leading minus for descending; None: newest first. Runs without the column come last.
+        limit: maximum number of rows, at least 1.
+        state, group: state and group of the runs; None for all. A group is named as in a spec.
     """
     if limit is not None and limit < 1:
         raise SpecError(f"the limit must be at least 1. {received(limit)}")
@@ -193,7 +193,7 @@ def select(
     folder = None if group is None else group_folder_name(group)
     wanted = [row for row in rows if state in (None, row.state) and folder in (None, row.folder.parent.name)]
     kept = [row for row in wanted if all(_passes(row, *condition) for condition in conditions)]
-    # Numbers before texts; runs without a value last, whatever the direction.
+    # Numbers before texts; runs without a value last, in both directions.
     keys = [(value, row) for row in kept if (value := row.value(column)) is not None]
     keys.sort(key=lambda one: (0, one[0]) if isinstance(one[0], (int, float)) else (1, str(one[0])), reverse=descending)
     return [*(row for _, row in keys), *(row for row in kept if row.value(column) is None)][:limit]
@@ -214,11 +214,11 @@ def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], str, Any]
 
 def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], text: str, wanted: Any) -> bool:
     value = row.value(column)
-    if isinstance(value, str) and not isinstance(wanted, str):  # an id or group of digits only
+    if isinstance(value, str) and not isinstance(wanted, str):  # an id or group of digits
         wanted = text
     try:
         return value is not None and compare(value, wanted)
-    except TypeError:  # a number against a text
+    except TypeError:  # a number compared with a text
         return False
 
 

@@ -1,4 +1,4 @@
-"""Figures of the test split: which names are of it, rows without them, and a record of each look at one."""
+"""Test metrics: their names, rows without them, and a record of each view."""
 
 import os
 import time
@@ -18,7 +18,7 @@ LOOKS = "test_looks.jsonl"
 
 
 def is_test_figure(name: str) -> bool:
-    """Whether a metric is of the test split. Imported runs name theirs freely: any name with "test" in it counts."""
+    """Whether a metric is of the test split. As names of imported runs vary, any name containing "test" counts."""
     return "test" in name.lower()
 
 
@@ -27,12 +27,12 @@ def without_test(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sealed(row: RunRow) -> RunRow:
-    """A run without its figures of the test split: what is shown, filtered and sorted of it does not know them."""
+    """A run without its test metrics, so that they cannot be shown, filtered or sorted by."""
     return replace(row, status={**row.status, "summary": without_test(row.summary)})
 
 
 def note_look(folder: Path, by: str, why: str) -> int:
-    """Notes that a run's test figures are looked at; how often by now. Raises RunError: it cannot be written."""
+    """Records a view of a run's test metrics; returns the number of views. Raises RunError: it cannot be written."""
     journal = open_journal(folder / LOOKS)
     try:
         append_line(journal, folder / LOOKS, {"time": round(time.time(), 3), "by": by, "why": why})
@@ -43,12 +43,12 @@ def note_look(folder: Path, by: str, why: str) -> int:
 
 
 def looks_at(folder: Path) -> list[dict[str, Any]]:
-    """Every look at test figures of a run, the first first."""
+    """All views of a run's test metrics, oldest first."""
     return read_journal(folder / LOOKS, _fault)
 
 
 def looks_in_words(folder: Path) -> str | None:
-    """How often test figures of a run were looked at, and why the last time; None for never."""
+    """The number of views of a run's test metrics, and the reason of the last one; None if there are none."""
     if not (looks := looks_at(folder)):
         return None
     last = looks[-1]

@@ -1,1 +1,1 @@
-"""The terminal: arguments, tables, curves, what is printed."""
+"""The terminal: arguments, tables, output."""

@@ -1,4 +1,4 @@
-"""What all command lines share: error messages, exit codes, overrides of a spec."""
+"""Common parts of all commands: error messages, exit codes, overrides of a spec."""
 
 import contextlib
 import errno
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from text_recognizer.yaml_source import YamlSource
 
 EXIT_INTERRUPTED = 130
-EXIT_UNEXPECTED = 1  # of an exception that no user's mistake explains
-# Set to anything, a traceback is printed for what the system refused, too.
+EXIT_UNEXPECTED = 1  # for an exception that is not a user's mistake
+# If set, a traceback is also printed for errors of the system.
 TRACEBACK = "TEXT_RECOGNIZER_TRACEBACK"
-# Set by a program whose command must not outlive it: at the end of its standard input it is told to stop.
+# Set by a program whose command must not outlive it: it stops at the end of its standard input.
 ENDS_WITH_INPUT = "TEXT_RECOGNIZER_ENDS_WITH_INPUT"
-# What the system refuses once, it refuses the next time too; anything else may be worth another try.
+# Errors of the system that would occur again; anything else may be worth a retry.
 _LASTING = (
     *(*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
@@ -37,10 +37,10 @@ _LASTING = (
 
 
 def guarded(command: Callable[[], int]) -> int:
-    """Runs a command; its exit code.
+    """Runs a command; returns its exit code.
 
-    A user's mistake becomes a message and 2, and so does what the system refuses: a full disk, a folder that cannot be
-    written, a text in another encoding. A bug, ours or in a part from outside, becomes a traceback and 1.
+    A user's mistake becomes a message and exit code 2, and so do errors of the system: a full disk, an unwritable
+    folder, a text in another encoding. A bug, ours or in an external part, becomes a traceback and exit code 1.
     """
     if os.environ.pop(ENDS_WITH_INPUT, None):
         threading.Thread(target=_stop_after_input, daemon=True).start()
@@ -48,7 +48,7 @@ def guarded(command: Callable[[], int]) -> int:
         if getattr(sys, name) is None:  # closed by the caller: a file of ours would get its number, and our output
             setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - until the program ends
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character of our texts
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not support every character of our texts
             stream.reconfigure(errors="backslashreplace")
     try:
         return command()
@@ -59,7 +59,7 @@ def guarded(command: Callable[[], int]) -> int:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone; Python must not complain again when it closes the streams.
+        # The reader of our output has exited; Python must not report this again when it closes the streams.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
     except (OSError, UnicodeError) as error:
@@ -81,7 +81,7 @@ def _stop_after_input() -> None:
 
 
 def _whose_bug(error: Exception) -> str:
-    """Who has to look at a traceback: the user, where it leads through code of theirs."""
+    """Whose bug a traceback shows: the user's, if it leads through their code."""
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         if frame.f_globals.get("__name__", "").partition(".")[0] in outside_packages:
             code = frame.f_code
@@ -104,21 +104,21 @@ def _refusal(error: OSError | UnicodeError) -> str:
 def _places() -> Iterator[Path]:
     """Where commands write."""
     for place in (partial(user_folder, "TEXT_RECOGNIZER_RUNS", Path.cwd), data_folder, tempfile.gettempdir):
-        with contextlib.suppress(OSError, SpecError):  # the current folder was removed, the home is not known
+        with contextlib.suppress(OSError, SpecError):  # the working folder was removed, or the home folder is unknown
             yield Path(place())
     if (output := Path("/dev/stdout")).is_file():
         yield output.resolve()
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal, apart from the results on standard output."""
+    """Prints a line for the user, separate from the results on standard output."""
     print(text, file=sys.stderr, flush=True)
 
 
 def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """Takes overrides of a spec out of a command line.
+    """Splits overrides of a spec from the other arguments of a command line.
 
-    Known forms, for any key of a spec and any dotted key below one: --a.b=v, --a.b v, --a.b (true), a.b=v, ++a.b=v.
+    Supported forms, for any key of a spec and any dotted key below one: --a.b=v, --a.b v, --a.b (true), a.b=v, ++a.b=v.
 
     Returns:
         the other arguments, and the overrides by dotted key.
@@ -143,7 +143,7 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def read_overrides(path: str) -> dict[str, Any]:
-    """Overrides of a spec in a JSON or YAML file, by (dotted) key. Raises SpecError: the file holds something else."""
+    """Reads overrides of a spec from a JSON or YAML file, by (dotted) key. Raises SpecError: it has other content."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -159,12 +159,12 @@ def read_overrides(path: str) -> dict[str, Any]:
 
 
 def _with_numbers(value: Any, document: "YamlSource", path: tuple[Any, ...]) -> Any:
-    """A value of a YAML file, in which 1e-4 is a number as everywhere else; other traps of YAML 1.1 are warned of."""
+    """A value of a YAML file, with 1e-4 read as a number as everywhere else; warns of other traps of YAML 1.1."""
     if isinstance(value, dict):
         return {key: _with_numbers(item, document, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_numbers(item, document, (*path, index)) for index, item in enumerate(value)]
-    traps = document.traps(path)  # none of what is in quotes
+    traps = document.traps(path)  # none in quotes
     if traps and isinstance(value, str) and isinstance(number := parse_value(value), (int, float)):
         return number
     for trap in traps:

@@ -1,4 +1,4 @@
-"""log.txt: everything a process prints, C++ libraries and crashes included, on the screen and in the run folder."""
+"""log.txt: all output of a process, including C++ libraries and crashes, on the screen and in the run folder."""
 
 import contextlib
 import os
@@ -15,12 +15,11 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class LogFile:
-    """Copies file descriptors 1 and 2 into a log while it is entered.
+    """Copies file descriptors 1 and 2 into a log within the block.
 
-    A `tee` in its own session does the copying: it outlives a crash of this process to write the last lines. No signal
-    to our process group ends it, nor one to all processes, as Slurm and systemd send it, unless it is SIGKILL. Where
-    the reader of our output ends (`| head`), the log continues. Where the descriptors are the log already, nothing is
-    done.
+    A `tee` in its own session does the copying: it outlives a crash of this process to write the last lines. Signals to
+    our process group, or to all processes, as sent by Slurm and systemd, do not end it, except SIGKILL. If the reader
+    of our output exits (`| head`), the log continues. If the descriptors are already the log, nothing is done.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,14 +37,14 @@ class LogFile:
         tee = None if _is_open_as(self._log, 1) else shutil.which("tee")
         for number in (1, 2) if tee else ():
             self._saved.append(os.dup(number))
-            held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # which the new process inherits
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # inherited by the new process
             try:
                 copier = subprocess.Popen(
                     [str(tee), "-a", str(self._path)],
                     stdin=subprocess.PIPE,
                     stdout=self._saved[-1],
                     start_new_session=True,
-                    restore_signals=False,  # SIGPIPE stays ignored, as Python has it: a reader that is gone is left out
+                    restore_signals=False,  # SIGPIPE stays ignored, as in Python: a reader that has exited is ignored
                 )
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
@@ -76,7 +75,7 @@ class LogFile:
 
     @contextlib.contextmanager
     def errors_to_log_only(self) -> Iterator[None]:
-        """Keeps what is printed to standard error off the screen; it stays in the log."""
+        """Hides standard error from the screen; it stays in the log."""
         assert self._log is not None
         with _standard_error_to(self._log.fileno()):
             yield
@@ -84,7 +83,7 @@ class LogFile:
 
 @contextlib.contextmanager
 def standard_error_off() -> Iterator[None]:
-    """Throws away what is printed to standard error: start-up notes of libraries that offer no other way."""
+    """Discards standard error: start-up notes of libraries that cannot be disabled otherwise."""
     with open(os.devnull, "wb") as nowhere, _standard_error_to(nowhere.fileno()):
         yield
 
@@ -103,7 +102,7 @@ def _standard_error_to(descriptor: int) -> Iterator[None]:
 
 
 def _silence_if_unread(descriptor: int) -> None:
-    """Redirects a pipe without a reader to nowhere: what is printed after a run must not make it fail."""
+    """Redirects a pipe without a reader to /dev/null: output after a run must not make it fail."""
     poll = select.poll()
     poll.register(descriptor, 0)
     if any(events & select.POLLERR for _, events in poll.poll(0)):

@@ -1,4 +1,4 @@
-"""A script started outside its environment goes on in the one of tasks/setup.sh. Imports the standard library alone."""
+"""Restarts a script in the environment of tasks/setup.sh if necessary. Imports only the standard library."""
 
 import importlib.util
 import os
@@ -9,7 +9,7 @@ _SOME_PACKAGES = ("keras", "optuna", "platformdirs", "pydantic", "wandb")
 
 
 def enter_own_environment() -> None:
-    """Returns where the packages of this project are installed; otherwise starts again there, or says what to do."""
+    """Returns if the packages of this project are installed; otherwise restarts there, or says what to do."""
     if all(importlib.util.find_spec(name) is not None for name in _SOME_PACKAGES):
         return
     own = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "python"

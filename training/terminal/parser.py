@@ -1,4 +1,4 @@
-"""Command-line parsers whose complaints are ours: what was wrong, what is allowed, what was probably meant."""
+"""Command-line parsers with our error messages: what was wrong, what is allowed, what was probably meant."""
 
 import argparse
 import contextlib
@@ -18,11 +18,11 @@ _ONE_OF_THEM = f"--{_DATASET_ARGS}."
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises SpecError instead of ending the program; no abbreviations.
+    """Raises SpecError instead of exiting; no abbreviations.
 
     Args:
-        hint: follows an unknown argument.
-        keys: what is meant where a user gives a name that is none of the options.
+        hint: appended to the message for an unknown argument.
+        keys: meanings of names that are not options.
     """
 
     def __init__(self, hint: str = "", keys: Mapping[str, str] = MappingProxyType({}), **settings: Any) -> None:
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
             found.dataset_args = override_json({_DATASET_ARGS: found.dataset_args}, values)[_DATASET_ARGS]
             unknown = [token for token in unknown if token.partition("=") not in parts]
         if unknown:
-            # Compared without dashes, by which any two options are alike.
+            # Compared without dashes, which make any two options similar.
             known = {one.lstrip("-"): self._keys.get(one, one) for one in (*_options(self), *self._keys)}
             name = re.split("[=.]", unknown[0])[0]
             is_elsewhere = name in _options(self)
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
         raise SpecError(f"{message.rstrip('.')}. See {self.prog} --help.")
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        # An empty path would be the current folder. Subcommands look at theirs themselves.
+        # An empty path would be the working folder. Subcommands check their own.
         if "" in arg_strings and not isinstance(action, argparse._SubParsersAction):
             name = "/".join(action.option_strings) or action.metavar or action.dest
             self.error(f"{name} is empty; perhaps a variable is not set")
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(kind: type[Number], least: Number, most: Number = 1_000_000_000) -> Callable[[str], Number]:
-    """The type of an argument: int, or float. The function raises an ArgumentTypeError: it is no such number."""
+    """A type of arguments, int or float in a range; raises an ArgumentTypeError for other values."""
 
     def parse(text: str) -> Number:
         with contextlib.suppress(ValueError):
@@ -81,7 +81,7 @@ def number(kind: type[Number], least: Number, most: Number = 1_000_000_000) -> C
     return parse
 
 
-POSITIVE, PORT = number(int, 1), number(int, 0, 65535)  # 0 for any port that is free
+POSITIVE, PORT = number(int, 1), number(int, 0, 65535)  # 0 for any free port
 
 
 def add_dataset_args(parser: argparse.ArgumentParser) -> None:

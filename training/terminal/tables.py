@@ -1,4 +1,4 @@
-"""Tables of plain text, for people and for cut, sort and grep."""
+"""Plain-text tables, for people and for cut, sort and grep."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Aligned columns, numbers to the right; as wide as it needs to be, so that it can be cut and searched."""
+    """Aligned columns, numbers right-aligned; not limited in width, so that it can be cut and searched."""
     lines = [columns, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     pads = [str.rjust if rows and all(map(_is_number, column)) else str.ljust for column in zip(*rows, strict=True)]
@@ -42,12 +42,12 @@ def shown(column: str, value: Any) -> str:
 
 
 def test_results(summary: Mapping[str, Any]) -> str:
-    """The figures of the test split among those of a run, for people; empty without any."""
+    """The test metrics of a run in words; empty without any."""
     return ", ".join(f"{name} {shown(name, value)}" for name, value in summary.items() if name.startswith("test_"))
 
 
 def wide_console() -> "Console":
-    """A console of Rich; for a file or a pipe, wide enough that hardly a line is broken."""
+    """A Rich console; for a file or a pipe, wide enough that lines are hardly ever wrapped."""
     from rich.console import Console
 
     console = Console()

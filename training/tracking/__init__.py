@@ -1,6 +1,6 @@
-"""Tracking: mirrors of a run folder, each made by a separate process.
+"""Tracking: mirrors of a run folder, each in a separate process.
 
-A further tracker is one file with a subclass of `Tracker`, and one line here; or an entry point.
+To add a tracker: one file with a subclass of `Tracker`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind

@@ -1,4 +1,4 @@
-"""Tracker: somewhere else that shows a run. It mirrors the run folder and can be made again from it."""
+"""Tracker: mirrors a run folder elsewhere; the mirror can be made again from the folder."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from training.runs.run import Run
 
 @dataclass(frozen=True)
 class Facts:
-    """What mirror.json and the end of a run record of a mirror: where its files are, and the run's page."""
+    """Facts about a mirror for mirror.json and the end of a run: the location of its files, and the run's page."""
 
     folder: str | None = None
     url: str | None = None
 
 
 class Tracker(ABC):
-    """What a mirror calls, in this order, in a separate process: the run is never affected by a failure or a hang.
+    """Called by a mirror, in this order, in a separate process: failures and hangs never affect the run.
 
     The constructor's arguments are those of `--track NAME:KEY=VALUE,…`.
 

@@ -1,4 +1,4 @@
-"""Which trackers mirror a run: names with arguments, as on the command line: "wandb:online", "tensorboard"."""
+"""The trackers of a run: names with arguments, as on the command line: "wandb:online", "tensorboard"."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ WANDB = "wandb"
 
 
 def folder_name(choice: NamedPart) -> str:
-    """The folder in which a tracker keeps its files, in a run folder."""
+    """The folder of a tracker's files, in a run folder."""
     return choice.name.rpartition(":")[2].lower()
 
 
@@ -30,8 +30,8 @@ def chosen_trackers(
     """The trackers of a command line, W&B's first unless disabled. Raises SpecError: one is wrong, or given twice.
 
     Args:
-        track: texts of --track. "wandb:online" there is the same as --wandb online.
-        wandb: of --wandb.
+        track: values of --track. "wandb:online" is the same as --wandb online.
+        wandb: value of --wandb.
     """
     choices = [NamedPart.parse("tracker", text) for text in track]
     names = [one.name for one in choices]
@@ -47,6 +47,6 @@ def chosen_trackers(
 
 
 def wandb_mode_of(trackers: Sequence[str]) -> str:
-    """The mode of W&B among trackers: "online", "offline", or "disabled" where it is not one of them."""
+    """The mode of W&B among trackers: "online", "offline", or "disabled" if it is not one of them."""
     choices = [NamedPart.parse("tracker", text) for text in trackers]
     return next((str(one.arguments["mode"]) for one in choices if one.name == WANDB), "disabled")

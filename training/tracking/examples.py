@@ -1,4 +1,4 @@
-"""Example predictions while training: what a few validation samples are read as, with their images."""
+"""Example predictions during training: readings of a few validation samples, with their images."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ COUNT = 4
 
 
 def write_examples(run: Run, experiment: Experiment, epoch: int) -> None:
-    """Appends the present readings of the same few validation samples, if it is their epoch."""
+    """Appends the current readings of the same few validation samples, if due in this epoch."""
     from evaluation.evaluate import prediction_rows
 
     every = experiment.train_args.examples_every
@@ -34,7 +34,7 @@ def write_examples(run: Run, experiment: Experiment, epoch: int) -> None:
 
 
 def example_fault(row: Mapping[str, Any]) -> str | None:
-    """What is wrong with a row; None when nothing is."""
+    """What is wrong with a row, or None."""
     epoch = row.get("epoch")
     if not isinstance(epoch, int) or isinstance(epoch, bool):
         return f"'epoch' must be a whole number. {received(epoch)}"
@@ -42,13 +42,13 @@ def example_fault(row: Mapping[str, Any]) -> str | None:
 
 
 class Examples:
-    """The examples of a run, read as they come."""
+    """The examples of a run, read incrementally."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def by_epoch(self) -> Mapping[int, Sequence[Mapping[str, Any]]]:
-        """All rows so far; where a resumed run wrote one again, the later counts."""
+        """All rows so far; if a resumed run wrote one again, the later counts."""
         rows = read_journal(self._run.folder / EXAMPLES, example_fault)
         found: dict[int, dict[int, Mapping[str, Any]]] = {}
         for row in rows:

@@ -1,7 +1,7 @@
-"""The mirror: a process beside the run that reads its folder and feeds a tracker.
+"""The mirror: a process beside the run that reads its folder and calls a tracker.
 
-A tracker that hangs, fails or fills its disk thereby costs training nothing: it is another process, it holds nothing
-of the run, and what it missed is still in the folder. `python -m training.tracking.mirror RUN_FOLDER` is one mirror.
+So a tracker that hangs, fails or fills its disk does not affect training: it is another process, it holds nothing of
+the run, and what it missed is still in the folder. `python -m training.tracking.mirror RUN_FOLDER` is one mirror.
 """
 
 import argparse
@@ -37,15 +37,15 @@ from training.tracking.examples import Examples
 
 POLL_S = 0.2
 SAMPLES = 32
-# A mirror that has not ended this long after its run never will.
+# A mirror that has not exited this long after its run never will.
 LONGEST_FINISH_S = 900
-# How long an earlier mirror may take to end.
+# How long an earlier mirror may take to exit.
 PREDECESSOR_S = 5.0
 STATE_FILE, LOG_FILE, LOCK_FILE = "mirror.json", "mirror.log", "mirror.lock"
 
 
 class Mirror:
-    """A running mirror, as the process that trains sees it."""
+    """The training process's handle of a running mirror."""
 
     def __init__(self, run: Run, choice: NamedPart) -> None:
         self.choice = choice
@@ -64,7 +64,7 @@ class Mirror:
             )
 
     def warning_at_end(self, patience_s: float) -> str | None:
-        """Waits a little for the mirror to finish; what went wrong, if anything. A slower one continues alone."""
+        """Waits briefly for the mirror to finish; returns what went wrong, if anything. A slow one continues alone."""
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
@@ -81,7 +81,7 @@ class Mirror:
 
 
 def mirror_command(run: Run, tracker: str, deadline_s: int | None = None) -> list[str]:
-    """A mirror by the code that this process has, whatever packages lie in the current folder."""
+    """The command of a mirror with this process's code, regardless of packages in the working folder."""
     place = str(Path(__file__).resolve().parents[2])
     start = f"import sys; sys.path.insert(0, {place!r}); from training.tracking.mirror import main; sys.exit(main())"
     deadline = [] if deadline_s is None else [f"--deadline={deadline_s}"]
@@ -89,29 +89,29 @@ def mirror_command(run: Run, tracker: str, deadline_s: int | None = None) -> lis
 
 
 def _end_earlier_mirror(run: Run, folder: Path) -> None:
-    """A mirror of an earlier attempt that hangs must not write into the same files as the new one."""
+    """Ends a hanging mirror of an earlier attempt, which must not write into the same files as the new one."""
     process = read_state(folder).get("process")
     if type(process) is not int or process == os.getpid():  # the file may come from anywhere
         return
-    with contextlib.suppress(OSError):  # it has ended
+    with contextlib.suppress(OSError):  # it has exited
         if os.fsencode(run.folder.resolve()) in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"):
             os.kill(process, signal.SIGKILL)
-            until = time.monotonic() + PREDECESSOR_S  # its lock is free when it is gone, not when it is killed
+            until = time.monotonic() + PREDECESSOR_S  # its lock is free when it has exited, not when it is killed
             while time.monotonic() < until and is_running(process, None):
                 time.sleep(0.005)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """What a mirror last wrote about itself into its tracker's folder; empty when nothing."""
+    """The last state that a mirror wrote into its tracker's folder; empty if none."""
     return read_object_if_any(folder / STATE_FILE)
 
 
 def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> Facts:
-    """Follows a run to its end, however that comes; the tracker's last calls get longest_finish_s."""
+    """Follows a run to its end, for any reason; the tracker's last calls get longest_finish_s."""
     tracker.start(run)
     examples, sent = Examples(run), 0
     while True:
-        # The status before the rows: a run may write its last rows and end between the two.
+        # The status before the rows: a run may write its last rows and end in between.
         status = run.status()
         rows = run.rows()
         shown = examples.by_epoch() if len(rows) > sent else {}
@@ -138,13 +138,13 @@ def mirror(run: Run, tracker: Tracker, longest_finish_s: int | None = None) -> F
 
 
 def _latest(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Each epoch once: where a resumed run reported one again, the later report counts."""
+    """Each epoch once: if a resumed run reported one again, the later report counts."""
     latest = {(row.get("epoch"), "test_loss" in row): row for row in rows}
     return sorted(latest.values(), key=lambda row: (row.get("epoch", 0), "test_loss" in row))
 
 
 def _sample_predictions(run: Run) -> Sequence[Mapping[str, Any]]:
-    """Rows of predictions.jsonl with their images: the most wrong half first, then some from all the others."""
+    """Rows of predictions.jsonl with their images: half of them the worst, the others evenly from the rest."""
     rows = read_journal(run.folder / "predictions.jsonl", prediction_fault)
     if not rows:
         return []
@@ -163,12 +163,12 @@ def main() -> int:
     parser.add_argument("--track", required=True, metavar="NAME[:ARGS]")
     parser.add_argument("--deadline", type=int, metavar="S", help="end after this many seconds, done or not")
     arguments = parser.parse_args()
-    atexit.register(gc.freeze)  # or Python would look through all of W&B's package before it ends
+    atexit.register(gc.freeze)  # otherwise Python would traverse W&B's whole package at exit
     run = Run.open(arguments.run)
     choice = NamedPart.parse("tracker", arguments.track)
     folder = run.folder / folder_name(choice)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the run decides when it is over, its folder says so
+        signal.signal(number, signal.SIG_IGN)  # the run's folder shows when it is over
     if arguments.deadline is not None:
         signal.alarm(arguments.deadline)  # its default action ends the process
     state: dict[str, Any] = {"process": os.getpid(), "tracker": str(choice), "state": "running"}

@@ -12,14 +12,14 @@ from training.runs.sent import read_sent, synced
 from training.tracking.mirror import mirror_command, read_state
 
 Outcome = Literal["sent", "nothing new", "skipped", "failed", "refused", "damaged"]
-START_TIMEOUT_S = 20  # a person waits
-# Types of W&B's errors that concern the connection or the account: the next run would meet the same.
+START_TIMEOUT_S = 20  # short, as a user waits
+# Types of W&B's errors about the connection or the account, which would occur for the next run too.
 _OF_ALL_RUNS = ("CommError", "AuthenticationError", "UsageError")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """The outcome for a run: "refused" as all are, or "damaged"; why, or the run's address once it was sent."""
+    """The outcome for a run: "refused" if for a reason that holds for all, or "damaged"; why, or the run's address."""
 
     run: Run
     outcome: Outcome
@@ -27,14 +27,14 @@ class Sent:
 
 
 def sync_runs(runs: Iterable[Run], deadline_s: int, again: bool = False) -> Iterator[Sent]:
-    """Sends runs one after the other, and ends at the first that W&B refuses for a reason that holds for all.
+    """Sends runs one after the other; stops at the first that W&B refuses for a reason that holds for all.
 
-    What W&B has of a run is not sent again: steps continue after the last one it has, and artifacts are known by their
-    content. An interrupted sync is therefore finished by starting it again.
+    Nothing is sent twice: steps continue after the last one at W&B, and artifacts are identified by content. So an
+    interrupted sync is completed by starting it again.
 
     Args:
-        deadline_s: how long one run may take.
-        again: also look at runs that were sent completely before.
+        deadline_s: time limit per run.
+        again: also check runs that were sent completely before.
     """
     for run in runs:
         try:

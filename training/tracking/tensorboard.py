@@ -17,7 +17,7 @@ IMAGES = 16
 class TensorboardTracker(Tracker):
     """Scalars over epochs, sample predictions as images, and the spec as hyper-parameters with the final metrics.
 
-    `tensorboard --logdir runs` shows all runs. The files are rewritten from the whole folder when a run resumes.
+    `tensorboard --logdir runs` shows all runs. The files are rewritten from the run folder when a run resumes.
     """
 
     def start(self, run: Run) -> None:
@@ -49,10 +49,10 @@ class TensorboardTracker(Tracker):
     def finish(self, state: str, summary: Mapping[str, float]) -> Facts:
         from tensorboardX.summary import hparams
 
-        flat, kinds = flatten(self._spec.to_json()), (bool, int, float, str)  # that TensorBoard takes
+        flat, kinds = flatten(self._spec.to_json()), (bool, int, float, str)  # types supported by TensorBoard
         spec = {key: value if isinstance(value, kinds) else str(value) for key, value in flat.items()}
         metrics = {name: value for name, value in summary.items() if value is not None}
-        # Not add_hparams: it writes the metrics once more, as points of the curves at step 0.
+        # Not add_hparams: it also writes the metrics as points of the curves at step 0.
         for part in hparams({**spec, "state": state}, metrics):
             self._writer.file_writer.add_summary(part)
         self._writer.close()

@@ -1,1 +1,1 @@
-"""What commands, the page and the tools of an agent tell alike: of parts, runs, sweeps, devices, data and models."""
+"""Data for commands, the web page and agent tools: parts, runs, sweeps, devices, data and models."""

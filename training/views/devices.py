@@ -1,4 +1,4 @@
-"""Devices, the runs that hold them, and the runs that wait for them."""
+"""Devices, the runs that hold them, and the queue."""
 
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +17,6 @@ def as_json(status: Status) -> dict[str, Any]:
 
 
 def state_of(status: DeviceStatus) -> str:
-    """Who holds a device, and why it cannot be had."""
+    """The holders of a device, and why it is unavailable."""
     lines = [holder.text for holder in status.holders]
     return "\n".join([*lines, status.obstacle] if status.obstacle else lines) or "free"

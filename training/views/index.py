@@ -1,4 +1,4 @@
-"""Index: the runs below a folder as rows, each read again only when its files have changed."""
+"""Index: the runs below a folder as rows, read again only if their files have changed."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from training.runs.contents import was_begun
 from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_row
 
-# Groups of runs are at the second level; copies from elsewhere may lie in folders of their own.
+# Groups of runs are at the second level; copies from elsewhere may be in further folders.
 DEEPEST = 4
 _TICK_NS = 1_000_000_000
 
@@ -22,29 +22,29 @@ _TICK_NS = 1_000_000_000
 class Index:
     """The runs below a folder, by a key that is safe in an address.
 
-    Only what is found by walking down from the folder can be named: no name in a request becomes a path.
+    Only runs found by walking the folder can be named: no name in a request becomes a path.
 
     Args:
         root: a folder of groups, a group, or one run.
-        source: what it is a copy of.
+        source: the address it is a copy of.
     """
 
     def __init__(self, root: Path, source: str | None = None) -> None:
         self.root = root.resolve()
         self.source = source
         self.shown = source or str(self.root)
-        self.unread = 0  # runs that were found, and not read yet
+        self.unread = 0  # found runs that have not been read yet
         self._lock = threading.Lock()
         self._rows: dict[str, RunRow] = {}
         self._signatures: dict[str, _Signature] = {}
         self._places: dict[str, int] = {}
 
     def refresh(self, thorough: bool = True, within_s: float = math.inf) -> set[str]:
-        """Reads what has changed; keys of these runs, new and lost. Raises RunError: the folder cannot be read.
+        """Reads what has changed; returns keys of changed, new and removed runs. Raises RunError: unreadable folder.
 
         Args:
-            thorough: look at those that have ended too. New runs are looked for where a folder of runs has changed.
-            within_s: when this time is over, the oldest of the new runs stay unread.
+            thorough: also check runs that have ended. New runs are searched for where a folder of runs has changed.
+            within_s: after this time, the remaining (oldest) new runs stay unread.
         """
         with self._lock:
             is_settled = not self.unread and all(_mtime_ns(folder) == seen for folder, seen in self._places.items())
@@ -87,7 +87,7 @@ class Index:
         return row
 
     def key_of(self, folder: Path) -> str | None:
-        """The key of a run's folder; None where it is not below this one."""
+        """The key of a run's folder; None if it is not below this one."""
         try:
             key = key_below(self.root, folder.resolve())
         except (OSError, ValueError):
@@ -118,10 +118,10 @@ def key_below(root: Path, folder: str | Path) -> str:
 
 
 def runs_below(root: Path, places: dict[str, int]) -> Iterator[str]:
-    """Folders in which runs were begun, and links out; none that is hidden. Raises RunError: it cannot be read.
+    """Folders of runs, and links out of the root; hidden ones are skipped. Raises RunError: it cannot be read.
 
     Args:
-        places: gets the folders that were looked through, and when each was changed last.
+        places: receives the searched folders and their modification times.
     """
     places[str(root)] = _settled_ns(str(root))
     if was_begun(root):
@@ -137,11 +137,11 @@ def runs_below(root: Path, places: dict[str, int]) -> Iterator[str]:
 
 
 def _below(folder: str, root: Path, levels: int, places: dict[str, int]) -> Iterator[str]:
-    """Paths are texts here: of tens of thousands, making objects would take most of the time."""
-    places[folder] = _settled_ns(folder)  # before it is read: what comes meanwhile is seen the next time
+    """Uses strings for paths: with tens of thousands, creating objects would take most of the time."""
+    places[folder] = _settled_ns(folder)  # before it is read: later changes are noticed next time
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:  # a group that this user may not look into
+    except OSError:  # a group that this user may not read
         return
     for entry in entries:
         if entry.name.startswith("."):
@@ -159,7 +159,7 @@ def _below(folder: str, root: Path, levels: int, places: dict[str, int]) -> Iter
 
 
 def _settled_ns(folder: str) -> int:
-    """When a folder was changed last; of one that just was, nothing: the clock of a file system may tick too seldom."""
+    """Modification time of a folder; -1 if very recent, as the file system's clock may be too coarse."""
     found = _mtime_ns(folder)
     return found if time.time_ns() - found > _TICK_NS else -1
 
@@ -172,7 +172,7 @@ def _mtime_ns(folder: str) -> int:
 
 
 def leads_out(path: Path, root: Path) -> bool:
-    """Whether a path ends outside a folder, or in a circle of links."""
+    """Whether a path leads outside a folder, or into circular links."""
     try:
         return not path.resolve(strict=True).is_relative_to(root)
     except FileNotFoundError:
@@ -182,7 +182,7 @@ def leads_out(path: Path, root: Path) -> bool:
 
 
 class _Signature(NamedTuple):
-    """Changes whenever a file of a run is replaced: files are written beside, and renamed."""
+    """Changes whenever a file of a run is replaced: files are written beside and renamed."""
 
     folder: str
     changed_ns: int
@@ -221,5 +221,5 @@ def link_that_leads_out(folder: Path, root: Path) -> Path | None:
     try:
         links = [Path(entry.path) for entry in os.scandir(folder) if entry.is_symlink()]
     except OSError:
-        return None  # reading it says why
+        return None  # reading it reports the error
     return next((link for link in links if leads_out(link, root)), None)

@@ -8,7 +8,7 @@ from text_recognizer.promoted.store import ModelStore
 
 
 def promoted_models() -> list[dict[str, Any]]:
-    """Every name, and the version that it stands for."""
+    """Every name and its current version."""
     store = ModelStore()
     return [_row(store, name) for name in store.names()]
 
@@ -28,5 +28,5 @@ def _row(store: ModelStore, name: str) -> dict[str, Any]:
             "promoted": version.promoted,
             "metrics": bundle.metrics,
         }
-    except (DataError, SpecError) as error:  # the others are listed
+    except (DataError, SpecError) as error:  # the others are still listed
         return {"name": name, "damage": str(error)}

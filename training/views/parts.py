@@ -1,4 +1,4 @@
-"""What can be named, with its arguments: every kind of part, here and in a spec."""
+"""Parts of specs and command lines with their arguments."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ from training import executors, tracking  # noqa: F401
 from training.commands.table import PROGRAMS
 from training.sweeps import search, stopping_rules  # noqa: F401
 
-KINDS = {PLURALS[kind]: kind for kind in BUILT_IN}  # those of training's rooms too: they are imported above
+KINDS = {PLURALS[kind]: kind for kind in BUILT_IN}  # including those of training, registered by the imports above
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of a spec; under "$defs", that of the arguments of every part that a command line names."""
+    """JSON Schema of a spec; under "$defs", the arguments of every part of command lines."""
     others = [kind for kind in BUILT_IN if kind not in ("dataset", "model", "network", *RECIPES)]
     return json_schema() | {"$defs": {PLURALS[kind]: {"properties": _schemas(kind)} for kind in others}}
 
@@ -51,7 +51,7 @@ def entries(plural: str) -> dict[str, Any]:
 
 
 def own_entry(plural: str, name: str) -> dict[str, Any]:
-    """A part that is no registered one, "package.module:Name". Raises SpecError: there is none."""
+    """An unregistered part, "package.module:Name". Raises SpecError: there is none."""
     return _described(resolve(KINDS[plural], name), GIVEN[KINDS[plural]])
 
 

@@ -1,4 +1,4 @@
-"""Runs, one by one and side by side."""
+"""Single runs, and runs side by side."""
 
 import json
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def described(run: Run) -> dict[str, Any]:
 
 
 def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
-    """Specs and metrics of runs side by side; of two, a test. Raises RunError: predictions cannot be read."""
+    """Specs and metrics of runs side by side; for two, a test. Raises RunError: predictions cannot be read."""
     predictions = [read_journal(row.folder / "predictions.jsonl", prediction_fault) for row in rows]
     comparison = compare_predictions(*predictions) if len(rows) == 2 else None
     return {
@@ -41,7 +41,7 @@ def compared(rows: Sequence[RunRow]) -> dict[str, Any]:
 
 
 def differences(rows: Sequence[RunRow]) -> dict[str, Any]:
-    """Differing keys of the specs of runs, and their metrics."""
+    """Differing keys of the runs' specs, and their metrics."""
     flat = [flatten(row.spec) for row in rows]
     every = dict.fromkeys(key for one in flat for key in one)
     keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]

@@ -1,4 +1,4 @@
-"""Sweeps and their trials, and how sweeps are steered."""
+"""Sweeps and their trials, and the control of sweeps."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ WISHES: dict[str, tuple[Wish, str]] = {
 
 
 def trial_rows(history: History) -> list[dict[str, Any]]:
-    """The trials of a sweep, best first, each with what tells it from the others."""
+    """The trials of a sweep, best first, each with its distinguishing values."""
     trials = sorted(history.trials.values(), key=history.by_value)
     points = [flatten({key: trial.point[key] for key in trial.point.keys() - {COPIED}}) for trial in trials]
     spelt = [{key: json.dumps(value) for key, value in one.items()} for one in points]
@@ -70,16 +70,16 @@ def run_state(run_folder: Path, ended: str | None) -> str:
 
 
 def driver_of(folder: SweepFolder) -> str | None:
-    """Who drives a sweep, on this host or on another one of a cluster."""
+    """The driver of a sweep, on this host or on another one of a cluster."""
     from training.executors.cluster.mailbox import driver_elsewhere
 
     return folder.holder() or driver_elsewhere(folder.path / "agents")
 
 
 def steered(folder: SweepFolder, action: str) -> str:
-    """Asks a sweep to pause, resume, stop or cancel; the answer for people. Raises RunError: it is over, or damaged."""
+    """Asks a sweep to pause, resume, stop or cancel; returns a message. Raises RunError: it is over, or damaged."""
     wish, _ = WISHES[action]
-    folder.facts()  # a damaged sweep is not steered
+    folder.facts()  # raises if the sweep is damaged
     link, holder, state = registered(folder), driver_of(folder), sweep_state(folder, folder.events())
     if wish != "run" and link is None and holder is None and state in ("finished", "cancelled"):
         raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {action}.")

@@ -1,4 +1,4 @@
-"""The end of a file that grows, from a cursor on: what is read is what came since, never the whole file again."""
+"""Reads growing files incrementally, from a cursor on."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ LOG_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Cursor:
-    """How far a file was read; its inode, since a repair puts another file in its place."""
+    """A position in a file, with its inode, because a repair replaces the file."""
 
     file: int = 0
     offset: int = 0
@@ -26,7 +26,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """The cursor that a text holds; the beginning where it holds none."""
+        """Parses a cursor; invalid ones become the beginning."""
         file, _, offset = text.partition("-")
         is_right = file.isascii() and offset.isascii() and file.isdigit() and offset.isdigit() and len(text) < 50
         return cls(int(file), int(offset)) if is_right else cls()
@@ -34,7 +34,7 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Tail:
-    """What came since a cursor; restarted: of another file, from its beginning: forget what was before."""
+    """New content since a cursor; restarted: of another file, from its beginning, so earlier content is obsolete."""
 
     content: bytes
     cursor: Cursor
@@ -42,7 +42,7 @@ class Tail:
 
 
 def read_tail(path: Path, cursor: Cursor, most: int = MOST_BYTES, whole_lines: bool = False) -> Tail:
-    """What a file holds from a cursor on, of many bytes the last ones, in whole lines if asked; of no file, nothing."""
+    """The content of a file (empty if none) from a cursor on, at most the last bytes, in whole lines if requested."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:

@@ -1,4 +1,4 @@
-"""Which W&B mode a run has: offline unless asked otherwise."""
+"""The W&B mode of a run: offline by default."""
 
 import os
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from text_recognizer.errors import SpecError
 from text_recognizer.wording import received
 
 Mode = Literal["online", "offline", "disabled"]
-# Recorded when this process begins: its parent may be gone when that matters.
+# Recorded when this process starts: its parent may have exited later.
 STARTED_BY = os.getppid()
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 def wandb_mode(asked: str | None, say: Callable[[str], None]) -> Mode:
-    """The command line's mode, else WANDB_MODE, else offline; so without a key. Raises SpecError: a wrong WANDB_MODE.
+    """The command line's mode, else WANDB_MODE, else offline; offline without key. Raises SpecError: wrong WANDB_MODE.
 
     A run that W&B's agent starts is online by default.
     """
     value = asked or os.environ.get("WANDB_MODE") or ("online" if under_agent() else "offline")
-    value = {"dryrun": "offline", "run": "online"}.get(value, value)  # older spellings of W&B
+    value = {"dryrun": "offline", "run": "online"}.get(value, value)  # older values of W&B
     mode = next((mode for mode in MODES if mode == value), None)
     if mode is None:
         raise SpecError(f"WANDB_MODE must be one of {', '.join(MODES)}. {received(value)}")
@@ -36,7 +36,7 @@ def under_agent() -> bool:
 
 
 def has_key() -> bool:
-    """Whether W&B would find a key, without importing it."""
+    """Whether W&B would find an API key, without importing it."""
     import netrc
     from urllib.parse import urlsplit
 

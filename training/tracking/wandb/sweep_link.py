@@ -1,4 +1,4 @@
-"""SweepLink: the W&B sweep that a run belongs to, recorded in the run folder so that any later mirror knows it."""
+"""SweepLink: the W&B sweep of a run, recorded in the run folder for later mirrors."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -15,7 +15,7 @@ LINK_FILE = "sweep.json"
 
 @dataclass(frozen=True)
 class SweepLink:
-    """A sweep at W&B, with the values that it suggested for this run, as W&B's agent passes them."""
+    """A sweep at W&B, with the values that it suggested for this run, as passed by W&B's agent."""
 
     id: str
     project: str | None = None
@@ -24,7 +24,7 @@ class SweepLink:
 
     @classmethod
     def parse(cls, path: str, values: Mapping[str, Any] | None = None) -> "SweepLink":
-        """From ENTITY/PROJECT/ID, PROJECT/ID or ID, as `wandb agent` takes it. Raises SpecError: another form."""
+        """Parses ENTITY/PROJECT/ID, PROJECT/ID or ID, as in `wandb agent`. Raises SpecError: another form."""
         parts = path.strip("/").split("/")
         if not all(parts) or len(parts) > 3:
             raise SpecError(f"a W&B sweep is named ENTITY/PROJECT/ID, PROJECT/ID or ID. Received: {path!r}.")
@@ -42,21 +42,21 @@ class SweepLink:
 
     @classmethod
     def read(cls, run: Run) -> "SweepLink | None":
-        """None where the run belongs to no sweep at W&B, or its file is damaged."""
+        """None if the run belongs to no sweep at W&B, or its file is damaged."""
         return cls.of(read_object_if_any(run.folder / "wandb" / LINK_FILE))
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "SweepLink | None":
-        """The link in the JSON of a file; None where it is damaged."""
+        """The link in the JSON of a file; None if it is damaged."""
         known = {one.name: facts[one.name] for one in fields(cls) if one.name in facts}
         link, problems = check_value(LINK_FILE, cls, known)
         return None if problems else link
 
 
 def swept_values(run: Run) -> dict[str, Any]:
-    """The values that a sweep, here or at W&B, gave this run under the sweep's own names; empty without a sweep.
+    """The values from a sweep, here or at W&B, under the sweep's own names; empty without a sweep.
 
-    W&B knows which points of a sweep are done by finding these names in the configurations of runs.
+    W&B finds out which points of a sweep are done by these names in the configurations of runs.
     """
     link = SweepLink.read(run)
     if link is not None and link.values:
@@ -71,7 +71,7 @@ def swept_values(run: Run) -> dict[str, Any]:
 
 
 def merged(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values put over a configuration, mapping by mapping, as W&B does it."""
+    """Merges values into a configuration, recursively, as W&B does."""
     result = dict(base)
     for name, value in values.items():
         below = result.get(name)

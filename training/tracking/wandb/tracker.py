@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     import wandb
 
 DEFAULT_PROJECT = "text-recognizer"
-# Of environment.json; W&B lists the packages itself, in requirements.txt.
+# Keys of environment.json; W&B lists the packages itself, in requirements.txt.
 IN_CONFIG = ("text_recognizer", "code", "python", "devices", "dataset_fingerprint")
 NOT_METRICS = ("epoch", "step", "time")
-# Of a run at W&B by the state of the run folder, as shells have it where a signal was the reason.
+# Exit codes of a run at W&B by the state of the run folder, as in shells for signals.
 EXIT_CODES = {"finished": 0, "stopped": 0, "preempted": 143}
 STOPPED_THERE = "stopped from W&B"
 
@@ -33,11 +33,11 @@ STOPPED_THERE = "stopped from W&B"
 class WandbTracker(Tracker):
     """One W&B run for one run folder, with the same id.
 
-    Offline, the W&B files are always rewritten from the whole folder, so that nothing a killed process lost is missing;
-    online, a resumed run continues after the last step the server has.
+    Offline, the W&B files are always rewritten from the run folder, so that nothing lost by a killed process is
+    missing; online, a resumed run continues after the server's last step.
 
     Args:
-        mode: whether to send, or to keep the files for later.
+        mode: send, or keep the files for later.
         start_timeout_s: how long W&B may take to accept the run.
     """
 
@@ -48,9 +48,9 @@ class WandbTracker(Tracker):
         self._when: dict[str, Any] = {}
 
     def start(self, run: Run) -> None:
-        # W&B writes its local file every 15 s otherwise; a mirror that dies should have lost little.
+        # Otherwise W&B writes its local file every 15 s; a mirror that dies should lose little.
         os.environ.setdefault("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")
-        # Images of tables wait here until they are sent: beside the rest, not in the user's home folder.
+        # Images of tables are stored here until they are sent, not in the user's home folder.
         os.environ["WANDB_DATA_DIR"] = str((run.folder / "wandb" / "data").resolve())
         import wandb
 
@@ -64,7 +64,7 @@ class WandbTracker(Tracker):
             for folder in (run.folder / "wandb").glob("offline-run-*"):
                 if not any(folder.glob("*.synced")):
                     shutil.rmtree(folder)
-        sys.argv = list(launch["command"])  # W&B shows how the run was started, not how its mirror was
+        sys.argv = list(launch["command"])  # so that W&B shows the command of the run, not of its mirror
         project, entity = self._choose_place(run)
         settings = wandb.Settings(
             program=Path(launch["command"][0]).name,
@@ -73,10 +73,10 @@ class WandbTracker(Tracker):
             host=environment["host"],
             x_stats_pid=launch["process"],
             x_stats_track_process_tree=True,
-            x_disable_stats=run.status().state != "running",  # its process is gone, its number may be another's
+            x_disable_stats=run.status().state != "running",  # its process has exited, its id may be reused
             disable_git=True,  # environment.json knows the code's version; this process does not
             init_timeout=self._start_timeout_s,
-            # The stop button would interrupt this process, which must not stop before the run does.
+            # The stop button would interrupt this process, which must not stop before the run.
             stop_fn=lambda: run.request_stop(STOPPED_THERE),
         )
         config = {**spec.to_json(), "environment": {name: environment[name] for name in IN_CONFIG}}
@@ -119,7 +119,7 @@ class WandbTracker(Tracker):
         if epoch >= self._wandb.starting_step:
             captions = [f"{row['predicted']}: {row['confidence']:.3f} (is {row['label']})" for row in rows]
             images = [wandb.Image(row["image"], caption=said) for row, said in zip(rows, captions, strict=True)]
-            self._wandb.log({"examples": images} | self._when, step=epoch)  # else the step would have the time of now
+            self._wandb.log({"examples": images} | self._when, step=epoch)  # else the step would have the current time
 
     def log_predictions(self, epoch: int, rows: Sequence[Mapping[str, Any]]) -> None:
         import wandb
@@ -151,9 +151,9 @@ class WandbTracker(Tracker):
         return facts
 
     def _choose_place(self, run: Run) -> tuple[str, str | None]:
-        """Project and entity: of the run's sweep, of where the run is already, of the environment, of the sweep's file.
+        """Project and entity: from the run's sweep, where the run already is, the environment, or the sweep's file.
 
-        The variables by which an agent names a run to its program are removed: W&B would prefer them to arguments.
+        The variables in which an agent passes a run's name are removed: W&B would prefer them to arguments.
         """
         for name in ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"):
             os.environ.pop(name, None)
@@ -178,12 +178,12 @@ class WandbTracker(Tracker):
             | {"dataset_args": spec.dataset_args},
         )
         refer_to(artifact, dataset)
-        # use_artifact waits for the server, and refuses offline; this is the record it writes.
+        # use_artifact waits for the server, and fails offline; this is the record that it writes.
         self._wandb._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
 
 
 def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
-    """`project` and `entity` of the sweep, here, that the run belongs to."""
+    """`project` and `entity` of the run's local sweep."""
     from text_recognizer.yaml_source import YamlSource
 
     path = run.folder.parent / "sweep.yaml"
@@ -195,7 +195,7 @@ def _place_in_sweep_file(run: Run) -> Mapping[str, Any]:
 
 
 def refer_to(artifact: "wandb.Artifact", dataset: Dataset) -> None:
-    """Adds a dataset's folders as references: the files stay where they are, nothing of them is uploaded."""
+    """Adds a dataset's folders as references: nothing is uploaded."""
     for path in map(Path, paths := dataset.store_paths):
         name = path.name if len(paths) > 1 else None  # files of several folders have the same names
         artifact.add_reference(path.resolve().as_uri(), name=name, checksum=False)
