@@ -1,1 +1,1 @@
-"""Sweeps: W&B's YAML with W&B's meaning, without W&B's server."""
+"""Sweeps: W&B's YAML with W&B's semantics, without W&B's server."""

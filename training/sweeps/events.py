@@ -1,4 +1,4 @@
-"""What a line of a sweep's journal must hold to be worked with."""
+"""Checks of the lines of a sweep's journal."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,12 +25,12 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    """Whether a value can be the name of a folder in the sweep's."""
+    """Whether a value can be the name of a folder in the sweep's folder."""
     return _is_path(value) and 0 < len(value) < 200 and "/" not in value and not value.startswith(".")
 
 
 def _is_how(value: Any) -> bool:
-    """Whether it is an object, and of a copy, one that says what was changed from what to what."""
+    """Whether it is an object; for a copy, one with the old and new values of changes."""
     lineage = value.get("population", {}) if isinstance(value, dict) else None
     changed = lineage.get("changed", {}) if isinstance(lineage, dict) else None
     return isinstance(changed, dict) and all(isinstance(pair, list) for pair in changed.values())
@@ -41,7 +41,7 @@ def _are_names(value: Any) -> bool:
 
 
 _RUN: dict[str, _Right] = {"trial": _is_trial, "run": _is_name}
-# By kind of event: what its keys hold. Other kinds and further keys are of a newer version, and are passed over.
+# Types of keys by kind of event. Other kinds and further keys are of a newer version, and are ignored.
 _NEEDED: dict[str, dict[str, _Right]] = {
     "suggest": {"trial": _is_trial, "point": _is(dict), "how": _is_how, "runs": _are_names},
     "reuse": {**_RUN, "folder": _is_path},

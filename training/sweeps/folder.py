@@ -1,11 +1,11 @@
-"""SweepFolder: the folder of a sweep, which is also the folder of the experiment group that its runs are in.
+"""SweepFolder: the folder of a sweep, which is also the folder of its runs' experiment group.
 
-sweep.json         what is swept: name, digest, method, seed; written once
-sweep.yaml/.json   the file as it was given
+sweep.json         identity of the sweep: name, digest, method, seed; written once
+sweep.yaml/.json   the given file
 trials.jsonl       journal: suggestions before they start, starts, ends, decisions of early termination
-control            what is asked of the sweep: run, pause, stop or cancel
-sweep.lock         held by the process that drives the sweep
-leaderboard.csv best_spec.json report.html     derived, rewritten as the sweep goes on
+control            the requested state: run, pause, stop or cancel
+sweep.lock         held by the driver of the sweep
+leaderboard.csv best_spec.json report.html     derived, rewritten as the sweep progresses
 <run id>/          the runs
 """
 
@@ -37,18 +37,18 @@ from training.sweeps.trials import Trial, read_trials
 
 Wish = Literal["run", "pause", "stop", "cancel"]
 FORMAT = 1
-SIGNS = ("sweep.json", "trials.jsonl")  # a folder with one of them is of a sweep, whatever it lacks
+SIGNS = ("sweep.json", "trials.jsonl")  # a folder with one of them is a sweep's, even if others are missing
 
 
 @dataclass(frozen=True)
 class SweepFacts:
-    """What sweep.json says of a sweep.
+    """The content of sweep.json.
 
     Args:
         created: seconds since 1970.
-        size: trials in all; None for a search without end.
+        size: total number of trials; None for an unlimited search.
         metric: None for a list of experiments.
-        search: that replaced the file's method; "" for none.
+        search: search that replaces the file's method; "" for none.
     """
 
     name: str
@@ -62,7 +62,7 @@ class SweepFacts:
 
     @classmethod
     def parse(cls, value: Mapping[str, Any]) -> "SweepFacts":
-        """The facts in the JSON of sweep.json. Raises ValueError: what is wrong."""
+        """Parses the JSON of sweep.json. Raises ValueError: it is invalid."""
         if is_count(version := value.get("format", 0)) and version > FORMAT:
             raise ValueError(f"it has format {version}, this version reads up to {FORMAT}")
         known = {one.name: value[one.name] for one in fields(cls) if one.name in value}
@@ -73,7 +73,7 @@ class SweepFacts:
 
 
 class SweepFolder(HeldFolder):
-    """A sweep on disk. Whoever holds the lock may write the journal; anyone may read, and write a wish."""
+    """A sweep on disk. The holder of the lock writes the journal; others may read, and write a wish."""
 
     LOCK = "sweep.lock"
     _unsynced = False
@@ -91,14 +91,14 @@ class SweepFolder(HeldFolder):
         return cls((root or runs_folder()) / group_folder_name(plan.name))
 
     def exists(self) -> bool:
-        """Whether the sweep was begun; one whose sweep.json a power cut emptied was not: no trial precedes it."""
+        """Whether the sweep was started; not if a power cut emptied sweep.json, which is written before any trial."""
         try:
             return not is_blank(self.path / "sweep.json")
         except OSError as error:
             raise RunError(f"the sweep's folder {self.path} cannot be read: {error.strerror or error}.") from error
 
     def create_or_check(self, plan: SweepPlan) -> None:
-        """Writes what is swept, or makes sure that this folder is of the same sweep.
+        """Writes the identity of the sweep, or checks that this folder is of the same sweep.
 
         Raises:
             SpecError: it is of another one.
@@ -132,13 +132,13 @@ class SweepFolder(HeldFolder):
         self.write_text("sweep.json", json.dumps(facts, indent=2) + "\n", durable=True)
 
     def _keep(self, plan: SweepPlan) -> None:
-        """The text of the sweep; what is not part of its identity (run_cap, description) may have changed since."""
+        """Stores the text of the sweep; parts outside its identity (run_cap, description) may have changed."""
         path, is_same = self._kept(plan)
         if not is_same:
             self.write_text(path.name, plan.text, durable=True)
 
     def _kept(self, plan: SweepPlan) -> tuple[Path, bool]:
-        """Where the text of the sweep is kept, and whether it is the plan's."""
+        """The stored text's file, and whether it equals the plan's text."""
         path = self.path / ("sweep.json.given" if plan.config is None else "sweep.yaml")
         try:
             return path, read_regular(path) == plan.text.encode()
@@ -146,12 +146,12 @@ class SweepFolder(HeldFolder):
             return path, False
 
     def facts(self) -> SweepFacts:
-        """What sweep.json says. Raises RunError: it is missing, damaged, or of a newer version."""
+        """The content of sweep.json. Raises RunError: it is missing, damaged, or of a newer version."""
         with readable(self.path, "sweep.json", "the folder of a sweep") as path:
             return SweepFacts.parse(read_object(path))
 
     def hold(self) -> None:
-        """Becomes the one process that drives the sweep. Raises RunError: another one drives it."""
+        """Becomes the only driver of the sweep. Raises RunError: another process drives it."""
         self._hold(lambda holder: f"the sweep {self.path} is driven by {holder} already.")
         try:
             self._journal = open_journal(self.path / "trials.jsonl")
@@ -161,33 +161,33 @@ class SweepFolder(HeldFolder):
             raise
 
     def events(self) -> list[dict[str, Any]]:
-        """The journal so far; a warning says what of it cannot be read."""
+        """The journal so far; unreadable parts give a warning."""
         return read_journal(self.path / "trials.jsonl", event_fault)
 
     def trials(self) -> dict[int, Trial]:
-        """The trials so far by number; of those that cannot be read a warning tells."""
+        """The trials so far by number; unreadable ones give a warning."""
         return read_trials(self.events(), self.path)
 
     def journal(self) -> Journal:
-        """The journal so far, with what is wrong in it."""
+        """The journal so far, with its damages."""
         return examine(self.path / "trials.jsonl", event_fault)
 
     def append(self, event: str, **facts: Any) -> None:
-        """Writes an event down. `sync` before anything outside the journal follows from it."""
+        """Records an event. Call `sync` before anything outside the journal follows from it."""
         assert self._journal is not None, "only the process that holds a sweep writes its journal"
         self.check_folder()
         append_line(self._journal, self.path / "trials.jsonl", {"event": event, **facts, "time": round(time.time(), 3)})
         self._unsynced = True
 
     def sync(self) -> None:
-        """Puts the events so far on the disk: a power cut must not undo what follows from them."""
+        """Flushes the events to disk, so that a power cut cannot undo them."""
         if self._unsynced and self._journal is not None:
             sync_lines(self._journal, self.path / "trials.jsonl")
             self._unsynced = False
 
     @property
     def wish(self) -> Wish:
-        """The wish of the sweep: run, pause, stop or cancel. Raises RunError: its file cannot be read."""
+        """The requested state: run, pause, stop or cancel. Raises RunError: its file cannot be read."""
         path = self.path / "control"
         try:
             wish = read_regular(path).decode(errors="replace").strip()
@@ -215,7 +215,7 @@ def find_sweep(name: str, root: Path | None = None) -> SweepFolder:
 
 
 def all_sweeps(root: Path | None = None) -> list[SweepFolder]:
-    """Every sweep, the newest first; damaged ones last."""
+    """All sweeps, newest first; damaged ones last."""
     found = {path.parent for sign in SIGNS for path in (root or runs_folder()).glob(f"*/{sign}")}
     return sorted(map(SweepFolder, found), key=lambda folder: (-_created(folder), folder.name))
 

@@ -1,4 +1,4 @@
-"""History: the trials of a sweep so far and what they are worth. The loop, tables, reports and commands read it."""
+"""History: the trials of a sweep so far and their values, for the loop, tables, reports and commands."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from training.sweeps.search.base import PastTrial
 from training.sweeps.trials import Trial, TrialRun
 
 STATES = ("finished", "stopped", "pending", "failed")
-# A list of experiments names no metric; its tables show this one.
+# The metric in tables of a list of experiments, which has none.
 USUAL_METRIC = Metric("val_loss")
 # The version of a file of reports, its rows, and their values.
 _Read = tuple[tuple[int, int], list[dict[str, Any]], list[float]]
@@ -24,17 +24,17 @@ _NOTHING: _Read = ((0, 0), [], [])
 class History:
     """The trials of a sweep so far.
 
-    A trial that is over is looked at once for the best and the counts: a sweep may have many thousands.
+    Each ended trial is processed once for the best and the counts, as a sweep may have many thousands.
 
     Args:
-        metric: of the sweep; the usual one where it names none.
-        trials: by number. Further ones are added by `add`; one that is over stays as it is.
+        metric: metric of the sweep; the default if it has none.
+        trials: by number. Further ones are added by `add`; ended ones do not change.
     """
 
     def __init__(self, metric: Metric | None, trials: Mapping[int, Trial]) -> None:
         self.metric = metric or USUAL_METRIC
         self.trials: dict[int, Trial] = {}
-        self.next_number = 1  # the first that is free: a journal may have lost a line in its middle
+        self.next_number = 1  # the first free number: a journal may have lost a line in its middle
         self.reports = Reports(self.metric.name)
         self._final_values: dict[int, list[float]] = {}
         self._unfinished: dict[int, Trial] = {}
@@ -49,7 +49,7 @@ class History:
             self.next_number += 1
 
     def unfinished(self) -> list[Trial]:
-        """The trials that are not over."""
+        """The trials that have not ended."""
         for trial in [trial for trial in self._unfinished.values() if trial.is_over]:
             del self._unfinished[trial.number]
             self._over[trial.state] += 1
@@ -58,10 +58,10 @@ class History:
         return list(self._unfinished.values())
 
     def values(self, trial: Trial) -> list[float]:
-        """What a trial has reported of the metric, in order."""
+        """The values of the metric that a trial has reported, in order."""
         if trial.number in self._final_values:
             return self._final_values[trial.number]
-        # With several seeds: the mean at each report that all its runs have made.
+        # With several seeds: the mean for each report that all its runs have made.
         reported = zip(*(self.reports.update(run)[0] for run in trial.runs), strict=False)
         values = [sum(each) / len(each) for each in reported]
         first, *others = trial.runs
@@ -72,46 +72,46 @@ class History:
         return values
 
     def value(self, trial: Trial) -> float | None:
-        """What a trial is worth so far."""
+        """The value of a trial so far."""
         return self.metric.best(self.values(trial))
 
     def run_value(self, run: TrialRun) -> float | None:
-        """What one run is worth so far."""
+        """The value of one run so far."""
         return self.metric.best(self.reports.update(run)[0])
 
     def best(self) -> Trial | None:
-        """The best trial that finished."""
+        """The best finished trial."""
         self.unfinished()
         return self._best if self._best is not None and self.value(self._best) is not None else None
 
     def ranked(self) -> list[Trial]:
-        """Finished trials by value, then stopped ones, running ones, and failed ones."""
+        """Finished trials by value, then stopped, running and failed ones."""
         return sorted(self.trials.values(), key=lambda trial: (STATES.index(trial.state), *self.by_value(trial)))
 
     def by_value(self, trial: Trial) -> tuple[Any, ...]:
-        """A sort key: the best value first, those without one last."""
+        """A sort key: best value first, those without a value last."""
         value = self.value(trial)
         return value is None, self.metric.sign * (value or 0.0), trial.number
 
     def counts(self) -> Counter[str]:
-        """How many trials are in each state."""
+        """The number of trials in each state."""
         return Counter(trial.state for trial in self.unfinished()) + self._over
 
     def broken(self) -> list[Trial]:
-        """Trials that failed, but for those that diverged: that is a result."""
+        """Failed trials, except diverged ones, for which that is a result."""
         return [trial for trial in self.trials.values() if trial.state == "failed" and not trial.diverged]
 
     def past(self, trial: Trial) -> PastTrial:
-        """A trial as a search sees it."""
+        """A trial in the form for searches."""
         state = trial.state if trial.is_over or trial.state == "failed" else "running"
         folders = [run.folder for run in trial.runs]
         return PastTrial(trial.number, trial.point, state, self.values(trial), folders)
 
 
 class Reports:
-    """What runs have reported of one metric, read from their folders as they grow.
+    """Reported values of one metric, read incrementally from the run folders.
 
-    `damage` says which reports could not be read, if any.
+    `damage`: unreadable reports, if any.
     """
 
     def __init__(self, metric: str) -> None:
@@ -120,7 +120,7 @@ class Reports:
         self._read: dict[Path, _Read] = {}
 
     def update(self, run: TrialRun) -> tuple[list[float], bool]:
-        """The usable values of a run so far, in order, and whether that changed since the last time."""
+        """The usable values of a run so far, in order, and whether they have changed since the last call."""
         path = run.folder / "metrics.jsonl"
         seen = version_of(path)
         known, _, before = self._read.get(path, _NOTHING)
@@ -128,15 +128,15 @@ class Reports:
             return before, False
         try:
             rows = Run(run.folder).rows()
-        except RunError as error:  # the other runs count
+        except RunError as error:  # continue with the other runs
             self.damage, rows = str(error), []
-        # One value an epoch: where a resumed run reported one again, the later one counts.
+        # One value per epoch: if a resumed run reported one again, the later one counts.
         by_epoch = {row.get("epoch"): row[self._metric] for row in rows if self._metric in row}
         values = usable_values(by_epoch.values())
         self._read[path] = (seen, rows, values)
         return values, values != before
 
     def rows(self, run: TrialRun) -> list[dict[str, Any]]:
-        """All reports of a run, as read last."""
+        """All reports of a run, as last read."""
         self.update(run)
         return self._read.get(run.folder / "metrics.jsonl", _NOTHING)[1]

@@ -1,4 +1,4 @@
-"""Judge: early termination of active runs, each decision of which is written down before it is carried out."""
+"""Judge: early termination of active runs; each decision is recorded before it is executed."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ _RESOURCES = ("wall_s", "cpu_s", "peak_memory_mib", "exit_code", "signal")
 
 @dataclass(eq=False)
 class LiveRun:
-    """A run that was given to the executor."""
+    """A run submitted to the executor."""
 
     trial: Trial
     run: TrialRun
@@ -30,27 +30,27 @@ class LiveRun:
     cancelled: int = 0
 
     def cancel(self, kill: bool, reason: str, cause: Cause) -> None:
-        """Asks once, and kills once."""
+        """Cancels once, and kills once."""
         if self.cancelled < 1 + kill:
             self.cancelled = 1 + kill
             self.job.cancel(kill=kill, reason=reason, cause=cause)
 
     def end_if_overdue(self, limit_s: float) -> None:
-        """Asks it to end once its time is over; kills it 30 s later."""
+        """Asks it to end when its time is over; kills it 30 s later."""
         now = time.monotonic()
         if self.started is not None and now - self.started > limit_s:
             self.cancel(kill=self.timed_out, reason=f"it took longer than {limit_s:g} s", cause=Cause.INTERRUPTED)
             if not self.timed_out:
-                self.timed_out, self.started = True, now - limit_s + 30  # to reach a checkpoint
+                self.timed_out, self.started = True, now - limit_s + 30  # time to reach a checkpoint
 
     def resources(self) -> dict[str, Any]:
-        """What its process took, once it has ended."""
+        """Resources used by its process, once it has ended."""
         taken = {name: getattr(self.job.ended, name, None) for name in _RESOURCES}
         return taken if self.job.place is None else {**taken, "place": self.job.place}
 
 
 class Judge:
-    """Lets the stopping rule of a sweep judge its runs by a metric; the sweep's journal gets the decisions."""
+    """Applies the stopping rule of a sweep to its runs; the decisions go into the sweep's journal."""
 
     def __init__(self, rule: StoppingRule, metric: str, folder: SweepFolder) -> None:
         self._rule = rule
@@ -58,26 +58,26 @@ class Judge:
         self._folder = folder
 
     def hear(self, run_id: str, values: Iterable[Any]) -> None:
-        """All that a run has reported by now."""
+        """Passes all reports of a run to the rule."""
         self._rule.forget(run_id)
         self._rule.report(run_id, values)
 
     def judge(self, runs: Sequence[LiveRun]) -> None:
-        """Stops those that are worse than the others; one that was kept before may be stopped when better ones came."""
+        """Stops runs that are worse than the others; a run that was kept may be stopped later, after better ones."""
         for live in runs:
             if not live.job.done():
                 self._follow(live, self._rule.decide(live.run.id))
 
     def _follow(self, live: LiveRun, decision: Decision) -> None:
-        """Writes a decision down when it is the first at its band or says stop; and stops or pauses the run."""
+        """Records a decision if it is the first at its band or a stop, and stops or pauses the run."""
         if decision.band is None or (decision.band == live.band and not decision.stop):
             return
         live.band = decision.band
-        # Of this driver, or of an earlier one.
+        # By this driver, or an earlier one.
         earlier = [one for one in live.trial.decisions if one["run"] == live.run.id]
         is_stopped = any(one["stop"] for one in earlier)
         was_here = any(one.get("band") == decision.band for one in earlier)
-        if is_stopped or (decision.pause and was_here):  # it pauses once at a rung
+        if is_stopped or (decision.pause and was_here):  # it pauses once per rung
             return
         explained = decision.explain(self._metric)
         self._write_down(live.trial, live.run, decision, decision.pause, explained)
@@ -87,7 +87,7 @@ class Judge:
             live.cancel(kill=False, reason=explained, cause=Cause.PAUSED)
 
     def ends(self, trial: Trial, run: TrialRun) -> str | None:
-        """Why a paused run does not go on, where that is decided; None while it waits."""
+        """Why a paused run will not continue, if that is decided; None while it waits."""
         decision = self._rule.decide(run.id)
         if not decision.stop:
             return None
@@ -97,9 +97,9 @@ class Judge:
         return explained
 
     def promotes(self, trial: Trial, run: TrialRun, anyway: bool = False) -> bool:
-        """Whether a paused run goes on from now; anyway: also when it is not among the best."""
+        """Whether a paused run continues now; `anyway`: even if it is not among the best."""
         decision = self._rule.decide(run.id)
-        if decision.stop or (decision.pause and not anyway):  # it may have changed since `ends` asked
+        if decision.stop or (decision.pause and not anyway):  # it may have changed since `ends` was called
             return False
         why = "continues as the best of all paused runs; " if decision.pause else ""
         self._write_down(trial, run, decision, False, why + decision.explain(self._metric))
@@ -113,10 +113,10 @@ class Judge:
 
 
 def stopping_rule(plan: SweepPlan, asked: str | None) -> StoppingRule | None:
-    """The rule by which runs are stopped early, if any. Raises SpecError: it is unknown, or has no such argument.
+    """The stopping rule, if any. Raises SpecError: it is unknown, or has no such argument.
 
     Args:
-        asked: another rule than the file's, by name with its arguments.
+        asked: a rule that replaces the file's, by name with its arguments.
     """
     goal = plan.metric.goal if plan.metric is not None else "minimize"
     if asked is not None:

@@ -1,4 +1,4 @@
-"""Ledger: the trials of a sweep and their runs. Each change is written down before anything follows from it."""
+"""Ledger: the trials of a sweep and their runs. Each change is recorded before anything follows from it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,17 +24,17 @@ ORPHANS_GRACE_S = 60.0
 
 
 class Watcher(Protocol):
-    """Shows how a sweep proceeds."""
+    """Shows the progress of a sweep."""
 
     def update(self, sweep: Any) -> None:
         """Called several times a second."""
 
     def event(self, text: str) -> None:
-        """One line worth keeping."""
+        """A line to be kept on the screen."""
 
 
 class Ledger:
-    """The trials of a held sweep and what is written down of them; reusable runs may answer some."""
+    """The trials of a held sweep and their records; reusable runs may answer some trials."""
 
     def __init__(
         self, plan: SweepPlan, search: Search, folder: SweepFolder, watcher: Watcher, reusable: Reusable | None
@@ -47,15 +47,15 @@ class Ledger:
         self._reusable = reusable
 
     def tell(self, trial: Trial) -> None:
-        """Tells the search what is known of a trial by now."""
+        """Tells the search the current state of a trial."""
         self.search.tell(self.history.past(trial))
 
     def take_up(self, retry_failed: bool, rejoin: Callable[[Trial, TrialRun], bool] = lambda *_: False) -> None:
-        """Reads what earlier drivers of this sweep wrote down, and how their runs have ended since.
+        """Reads the records of earlier drivers of this sweep, and how their runs have ended since.
 
         Args:
-            retry_failed: start runs again that failed for good.
-            rejoin: whether a run is still at work and will report its end itself.
+            retry_failed: start permanently failed runs again.
+            rejoin: whether a run is still active and will report its end itself.
         """
         for trial in self.folder.trials().values():
             self.history.add(trial)
@@ -69,7 +69,7 @@ class Ledger:
             self.tell(trial)
 
     def begin(self, suggestion: Suggestion) -> Trial:
-        """Writes a suggestion down."""
+        """Records a suggestion."""
         number = self.history.next_number
         specs = self.plan.specs(suggestion.point)
         ids = [
@@ -89,7 +89,7 @@ class Ledger:
         return trial
 
     def start(self, runs: Sequence[tuple[Trial, TrialRun]]) -> None:
-        """Writes down that runs start, and makes their folders."""
+        """Records the start of runs, and creates their folders."""
         for trial, run in runs:
             self.folder.append("start", trial=trial.number, run=run.id)
             run.attempts, run.cause = run.attempts + 1, None
@@ -100,13 +100,13 @@ class Ledger:
                 Run.create(assemble(spec).spec, run.id, self.folder.path.parent, durable=False)
 
     def end(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any] | None = None) -> None:
-        """Writes down that nothing more will be done with a run."""
+        """Records the final end of a run."""
         said = write_end(self.folder, self.history, trial, run, status, resources=dict(resources or {}))
         self.tell(trial)
         self.watcher.event(said + (f" ({run.error})" if run.ended == "stopped" and run.error else ""))
 
     def pause(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any]) -> None:
-        """Writes down that a run waits at its checkpoint until it is among the best."""
+        """Records that a run waits at its checkpoint until it is among the best."""
         facts = {"error": status.error, "cause": status.cause, "resources": dict(resources)}
         self.folder.append("end", trial=trial.number, run=run.id, state=status.state, **facts)
         run.cause = status.cause
@@ -114,7 +114,7 @@ class Ledger:
         self.watcher.event(f"trial {trial.number} {status.error}")
 
     def is_damaged(self, trial: Trial, run: TrialRun) -> bool:
-        """Whether a run's folder cannot be read: then it has failed, and the others go on."""
+        """Whether a run's folder cannot be read: then it has failed, and the others continue."""
         row = read_row(run.folder)
         if row is not None and row.damage is None:
             return False
@@ -123,7 +123,7 @@ class Ledger:
         return True
 
     def _is_incomplete(self, trial: Trial, run: TrialRun) -> bool:
-        """Whether a finished run has lost what it made, and can make it again; says what is lost."""
+        """Whether a finished run has lost files that it can make again; reports them."""
         if run.ended not in (None, "finished") or run.reused:
             return False
         try:
@@ -139,7 +139,7 @@ class Ledger:
         return rebuilt
 
     def _settle_orphan(self, trial: Trial, run: TrialRun) -> None:
-        """A run whose driver died before it could write down how the run ended."""
+        """Handles a run whose driver died before it could record the run's end."""
         if not is_made(run.folder) or self.is_damaged(trial, run):
             return
         status = _status_once_left_alone(run.folder)
@@ -155,7 +155,7 @@ class Ledger:
 
 
 def write_end(folder: SweepFolder, history: History, trial: Trial, run: TrialRun, status: Status, **more: Any) -> str:
-    """Writes down that nothing more will be done with a run; the same in words."""
+    """Records the final end of a run; returns it in words."""
     value = history.run_value(run)
     facts = {"state": status.state, "over": True, "value": value, "error": status.error, "cause": status.cause}
     folder.append("end", trial=trial.number, run=run.id, **facts, **more)
@@ -165,7 +165,7 @@ def write_end(folder: SweepFolder, history: History, trial: Trial, run: TrialRun
 
 
 def terminated(run: TrialRun, why: str) -> Status:
-    """Gives a run that no process holds the state of early termination."""
+    """Sets the state of early termination for a run that no process holds."""
     left = Run.open(run.folder)
     left.hold()
     left.set_state("stopped", f"early termination, {why}", Cause.EARLY_TERMINATION)
@@ -184,7 +184,7 @@ def _status_once_left_alone(folder: Path) -> Status:
     until = time.monotonic() + ORPHANS_GRACE_S
     while True:
         status = Run.open(folder).status()
-        # One that has said how it ended may still wait for its mirror.
+        # A run that has recorded its end may still wait for its mirror.
         is_held = status.state != "finished" and Run(folder).is_held()
         if status.state != "running" and not is_held:
             return status

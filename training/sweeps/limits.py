@@ -1,4 +1,4 @@
-"""What may change between two starts of a sweep, why runs fail, and how a start ended."""
+"""Limits of a sweep, classification of failures, and the end of a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from training.sweeps.trials import TrialRun
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
 
 
-# Besides the retries, whatever the failure: a run that takes its machine down must not go on.
+# In addition to the retries, for any failure: a run that crashes its machine must not continue.
 _MOST_ATTEMPTS = 20
-# The sweep ends when so many trials failed and none finished.
+# The sweep ends when this many trials have failed and none has finished.
 FIRST_FAILURES = 3
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may change between two starts of a sweep.
+    """Settings that may change between two starts of a sweep.
 
     Args:
         run_cap: maximum number of trials.
-        trial_timeout_s: an attempt at a run may take so long.
-        retries: of a run, from its last checkpoint, after a crash or a time-out; half as often, at least once if at
-            all, after running out of memory.
-        retry_failed: start runs again that failed for good before.
-        stopping_rule: another one than that of the file, by name with its arguments.
+        trial_timeout_s: time limit of an attempt.
+        retries: retries of a run, from its last checkpoint, after a crash or a time-out; half as many, at least one if
+            any, after running out of memory.
+        retry_failed: start permanently failed runs again.
+        stopping_rule: a rule that replaces the file's, by name with its arguments.
     """
 
     run_cap: int | None = None
@@ -40,7 +40,7 @@ class Limits:
     stopping_rule: str | None = None
 
     def tries_again(self, failures: Sequence[str], attempts: int) -> bool:
-        """Whether a run whose attempts failed in these ways is started again."""
+        """Whether a run with these failures is started again."""
         if attempts >= _MOST_ATTEMPTS + self.retries:
             return False
         latest = failures[-1]
@@ -57,8 +57,8 @@ class SweepEnd:
     """How a sweep ended.
 
     Args:
-        ended: the reason, for people.
-        complete: nothing is left to do; otherwise the same command goes on.
+        ended: the reason in words.
+        complete: nothing is left to do; otherwise the same command continues it.
         failed: it ended because its trials fail.
     """
 
@@ -69,7 +69,7 @@ class SweepEnd:
 
 
 def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Failure:
-    """Why an attempt that neither finished nor was stopped has failed; `ended` is None when its end was not seen."""
+    """Why an attempt that neither finished nor was stopped has failed; `ended` is None if its end was not observed."""
     if timed_out:
         return "time-out"
     causes = (status.cause, ended.cause if ended is not None else None)
@@ -92,7 +92,7 @@ def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Fa
 
 
 def quarantine(run: TrialRun, reason: str) -> list[str]:
-    """Keeps others from the devices on which a run failed; which these are."""
+    """Puts the devices on which a run failed into quarantine; returns them."""
     attempts = Run.open(run.folder).attempts()
     failed = [device for device in (attempts[-1].get("devices", []) if attempts else []) if device != "cpu"]
     for device in failed:

@@ -1,4 +1,4 @@
-"""Which values of a sweep count as numbers."""
+"""Numbers in sweeps."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,5 +20,5 @@ def is_int(value: Any) -> bool:
 
 
 def usable_values(values: Iterable[Any]) -> list[float]:
-    """The values that count as reports of a metric: finite numbers; not NaN, infinity, true, text or null."""
+    """The values usable as reports of a metric: finite numbers; not NaN, infinity, true, text or null."""
     return [value for value in values if is_finite(value)]

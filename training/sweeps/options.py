@@ -1,4 +1,4 @@
-"""The command line of run_sweep: its arguments, and the plan, devices and executor that they ask for."""
+"""The command line of run_sweep: its arguments, and the resulting plan, devices and executor."""
 
 import argparse
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 To continue an interrupted sweep, run the same command again: finished trials are kept, the others continue from their
 checkpoints. See: text-recognizer sweeps --help
 """
-# Flags without effect by kind of sweep, and with W&B's engine.
+# Flags without effect, by kind of sweep, and with W&B's engine.
 _LIST_HAS_NO = ("base", "enqueue", "when", "seed", "sampler", "allow_repeats", "search", "stopping_rule")
 _NO_EFFECT = {
     "list": _LIST_HAS_NO,
@@ -47,7 +47,7 @@ LOCAL_ONLY = (
     *("retries", "trial_timeout", "allow_repeats", "reuse", "retry_failed", "isolation"),
 )
 
-# Flags that are arguments of some executors, under these names.
+# Flags that are arguments of some executors, with the arguments' names.
 _OF_CLUSTERS = {
     "nodes": ("nodes", ("slurm", "ray")),
     "partition": ("partition", ("slurm",)),
@@ -55,7 +55,7 @@ _OF_CLUSTERS = {
     "slurm": ("options", ("slurm",)),
     "ray_address": ("address", ("ray",)),
 }
-# Names that other programs have for our flags.
+# Other programs' names for our flags.
 _ELSEWHERE = {
     **dict.fromkeys(("count", "trials", "n-trials", "num-trials", "max-trials", "num-samples"), "run-cap"),
     **dict.fromkeys(("n-jobs", "workers", "num-workers", "parallel", "max-concurrent"), "jobs"),
@@ -112,10 +112,10 @@ def parser(prog: str) -> argparse.ArgumentParser:
 
 
 def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
-    """What a command line asks for; its points are still to be checked.
+    """The plan of a command line; its points are not yet checked.
 
     Raises:
-        SpecError, DeviceError: what is wrong with the arguments or the file, before anything is fetched.
+        SpecError, DeviceError: a problem with the arguments or the file, before anything is downloaded.
     """
     device_request(arguments)
     chosen_trackers(arguments.track, arguments.wandb)
@@ -140,7 +140,7 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
 
 
 def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> None:
-    """Refuses flags that do nothing for this kind of sweep: whoever gives one expects that it does something."""
+    """Refuses flags that have no effect for this kind of sweep."""
     if flags := flags_given(arguments, _NO_EFFECT[plan.method]):
         kind = "a list of experiments" if plan.method == "list" else f"a {plan.method} search"
         raise SpecError(
@@ -161,7 +161,7 @@ def flags_given(arguments: argparse.Namespace, names: Sequence[str]) -> str:
 
 
 def executor_of(arguments: argparse.Namespace) -> NamedPart:
-    """Where the trials are executed: `--isolation inline` is short for `--executor inline`."""
+    """The executor of the trials: `--isolation inline` is short for `--executor inline`."""
     asked = arguments.executor
     if arguments.isolation == "inline" and asked not in ("local", "inline"):
         raise SpecError(f"--isolation inline and --executor {asked} cannot be combined.")
@@ -179,7 +179,7 @@ def executor_of(arguments: argparse.Namespace) -> NamedPart:
 
 
 def key_values(flag: str, example: str, texts: Sequence[str]) -> dict[str, str]:
-    """From KEY=VALUE, each. Raises SpecError: one has another form."""
+    """Parses KEY=VALUE arguments. Raises SpecError: one has another form."""
     pairs = [text.partition("=") for text in texts]
     if wrong := [text for text, (key, equals, _) in zip(texts, pairs, strict=True) if not (key and equals)]:
         raise SpecError(f"{flag} takes KEY=VALUE, like {example}. Received: {wrong[0]!r}.")
@@ -196,7 +196,7 @@ def _points(text: str) -> list[dict[str, Any]]:
 
 
 def device_request(arguments: argparse.Namespace) -> DeviceRequest:
-    """The devices of each trial. Raises SpecError, DeviceError: they are asked for in another form, or twice."""
+    """The devices of each trial. Raises SpecError, DeviceError: an invalid request, or two."""
     if arguments.gpus_per_trial is None:
         return DeviceRequest.parse(arguments.gpu or "any", arguments.gpu_memory, arguments.gpu_force)
     if arguments.gpu is not None:

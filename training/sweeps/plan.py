@@ -1,4 +1,4 @@
-"""SweepPlan: what a sweep will run, checked before any compute."""
+"""SweepPlan: the fixed part of a sweep, checked before any computation."""
 
 import hashlib
 import json
@@ -18,18 +18,18 @@ from training.runs.find import with_bundles_found
 from training.sweeps.file.config import Metric, SweepConfig
 from training.sweeps.file.parameter import Point
 
-# Up to this many points of a grid are all checked; of more, every corner of the space and a thousand others.
+# All points of a grid are checked up to this number; beyond, the corners of the space and a thousand others.
 MOST_CHECKED = 10_000
 RANDOM_POINTS_CHECKED = 1000
-# Of a YAML: what may change between two starts of one sweep.
+# Keys of a YAML that may change between two starts of one sweep.
 _NOT_IDENTITY = ("run_cap", "description")
-# Of a point: values by dotted key that a copy of another trial has beside those of the sweep's space.
+# Key of a point: values by dotted key that a copy of another trial has besides those of the sweep's space.
 COPIED, COPIED_KEYS = "copied", ("train_args.initial_weights", "train_args.epochs")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A parameter that applies only while another, `on`, has one of these values of the YAML; else it is left out."""
+    """A parameter that applies only if another, `on`, has one of these values from the YAML; else it is left out."""
 
     parameter: str
     on: str
@@ -37,7 +37,7 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str) -> "Condition":
-        """From "network_args.num_layers:network=mlp,lenet". Raises SpecError: another form."""
+        """Parses "network_args.num_layers:network=mlp,lenet". Raises SpecError: another form."""
         parameter, colon, rest = text.partition(":")
         on, equals, values = rest.partition("=")
         if not (parameter and colon and on and equals and values):
@@ -53,19 +53,19 @@ class Condition:
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What is fixed about a sweep; what may change between two starts of it (jobs, retries, cap) is not here.
+    """The fixed part of a sweep, without settings that may change between two starts (jobs, retries, cap).
 
     Args:
-        config: of a W&B YAML; None for a list of experiments.
-        experiments: of a list, one spec's JSON each.
-        base: JSON of a spec that points are overrides of; may be incomplete.
-        settings: by dotted key, for all trials in place of constants of the file.
-        seed: of the search.
-        seeds: runs a trial, which differ in the spec's seed; their mean counts.
-        sampler: of a bayes search.
-        search: another search than the file's method, with its arguments; "" for that of the file.
-        text: the file itself, kept in the sweep's folder.
-        left_out: what is wrong with each experiment of the file that is not run.
+        config: configuration of a W&B YAML; None for a list of experiments.
+        experiments: for a list, the JSON of each spec.
+        base: JSON of the spec that points override; may be incomplete.
+        settings: values by dotted key for all trials, replacing constants of the file.
+        seed: seed of the search.
+        seeds: runs per trial, with different seeds; their mean counts.
+        sampler: sampler of a bayes search.
+        search: a search that replaces the file's method, with its arguments; "" for that of the file.
+        text: content of the file, stored in the sweep's folder.
+        left_out: the problem of each experiment of the file that is not run.
     """
 
     name: str
@@ -93,14 +93,14 @@ class SweepPlan:
 
     @property
     def size(self) -> int | None:
-        """How many trials there are in all; None for a search without end."""
+        """The total number of trials; None for an unlimited search."""
         if self.config is None:
             return len(self.experiments)
         return self.config.space.grid.size if self.config.method == "grid" else None
 
     @property
     def digest(self) -> str:
-        """Hash of everything that makes it this sweep and not another; a cap or a description does not."""
+        """Hash of the sweep's identity, without settings like a cap or a description."""
         config = None
         if self.config is not None:
             config = {key: value for key, value in self.config.to_wandb().items() if key not in _NOT_IDENTITY}
@@ -118,7 +118,7 @@ class SweepPlan:
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     def specs(self, point: Point) -> list[ExperimentSpec]:
-        """The specs of a point, one a seed. Raises SpecError: a value that no spec can have there, or no experiment."""
+        """The specs of a point, one per seed. Raises SpecError: an impossible value, or no such experiment."""
         if self.config is None:
             index: Any = point.get("experiment")
             if index not in range(len(self.experiments)):  # the journal is damaged
@@ -132,13 +132,13 @@ class SweepPlan:
         return [replace(spec, seed=(spec.seed + index) % 2**32) for index in range(self.seeds)]
 
     def overrides(self, point: Point) -> dict[str, Any]:
-        """The values of a point by dotted key, without those whose condition does not hold, and with what it copied."""
+        """The values of a point by dotted key, without those whose condition fails, and with copied values."""
         assert self.config is not None
         values = {**self.config.space.values_of(point), **self.settings}
         return {**applying(values, self.conditions), **point.get(COPIED, {})}
 
     def swept(self, point: Point) -> dict[str, Any]:
-        """What tells this trial from the others, for tables."""
+        """The distinguishing values of this trial, for tables."""
         if self.config is None:
             flat, varying = self._flat_experiments
             return {key: value for key, value in flat[point["experiment"]].items() if key in varying}
@@ -147,18 +147,18 @@ class SweepPlan:
 
     @cached_property
     def _flat_experiments(self) -> tuple[list[dict[str, Any]], set[str]]:
-        """The experiments of a list, and the keys in which they differ."""
+        """The flattened experiments of a list, and the keys in which they differ."""
         flat = [flatten(experiment) for experiment in self.experiments]
         keys = {key for experiment in flat for key in experiment}
         return flat, {key for key in keys if any(other.get(key) != flat[0].get(key) for other in flat)}
 
     def check(self, sizes: bool = False) -> list[Experiment]:
-        """Puts trials' specs together, or those at corners. Raises SpecError: each problem once, with its YAML line.
+        """Assembles the specs of trials, or of corners. Raises SpecError: each problem once, with its YAML line.
 
         Args:
-            sizes: compare them with the data that are prepared, too, as each run does.
+            sizes: also compare them with prepared data, as each run does.
         Returns:
-            the experiments checked, one a point.
+            the checked experiments, one per point.
         """
         experiments: list[Experiment] = []
         prepared: dict[str, Dataset | None] = {}
@@ -185,7 +185,7 @@ class SweepPlan:
         if self.config.method == "grid" and space.grid.size <= MOST_CHECKED:
             yield from space.grid
             return
-        # One value after another at its lowest, its highest and, where it is listed, at each.
+        # One parameter at a time at its minimum, its maximum and, for a list, at each value.
         for parameter in space.searchable:
             listed = parameter.settings.get("values")
             for share in (0.0, 0.5, 1.0) if listed is None else map(parameter.share_of, listed):
@@ -215,7 +215,7 @@ class SweepPlan:
         return [f"line {line}: metric '{name}' is not reported by a run.{hint} Reported: {', '.join(reported)}."]
 
     def warnings(self) -> list[str]:
-        """What is allowed but probably not meant."""
+        """Valid but probably unintended settings."""
         found = list(self.config.warnings) if self.config is not None else []
         if self.metric is not None and self.metric.name.startswith("test_"):
             found.append(
@@ -225,7 +225,7 @@ class SweepPlan:
         return found
 
     def doubt(self, experiments: Sequence[Experiment]) -> str | None:
-        """What is wrong with the metric's goal, which these experiments tell."""
+        """A problem with the metric's goal, known from these experiments."""
         if self.metric is None:
             return None
         name, goal = self.metric.name, self.metric.goal
@@ -247,13 +247,13 @@ class SweepPlan:
 
 
 def _reported(experiment: Experiment) -> dict[str, ReportedMetric]:
-    """What a run reports, the results of the test split too."""
+    """The metrics that a run reports, including those of the test split."""
     model = experiment.model
     return {**model.reported, **{f"test_{metric.name}": metric for metric in (LOSS, *model.metrics)}}
 
 
 def applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict[str, Any]:
-    """The values, by dotted name, whose conditions hold; a condition on one that does not apply itself never holds."""
+    """The values, by dotted name, whose conditions hold; a condition on an inapplicable value never holds."""
     left = dict(values)
     while True:
         out = {condition.parameter for condition in conditions if not condition.holds(left)}.intersection(left)
@@ -263,7 +263,7 @@ def applying(values: Mapping[str, Any], conditions: Sequence[Condition]) -> dict
 
 
 def _prepared(experiment: Experiment, known: dict[str, Dataset | None]) -> Dataset | None:
-    """The dataset of an experiment if it is prepared: points have few different ones, each of which is opened once."""
+    """The dataset of an experiment if it is prepared; each of the few different ones is opened once."""
     key = json.dumps([experiment.spec.dataset, experiment.spec.dataset_args], sort_keys=True)
     if key not in known:
         known[key] = experiment.dataset if experiment.dataset.is_prepared() else None
@@ -271,7 +271,7 @@ def _prepared(experiment: Experiment, known: dict[str, Dataset | None]) -> Datas
 
 
 def _culprits(key: str | None, names: Iterable[str]) -> list[str]:
-    """Which values decide on a key of the spec: the one that holds it, else all that stand under it."""
+    """The values that determine a key of the spec: the one that contains it, else all below it."""
     if key is None:
         return []
     names = list(names)

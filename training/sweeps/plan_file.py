@@ -1,4 +1,4 @@
-"""A sweep's plan from its file: a W&B YAML, or a JSON list of experiments."""
+"""Reads a sweep's plan from its file: a W&B YAML, or a JSON list of experiments."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def read_plan(
 
     Args:
         base: a spec's JSON that the YAML's parameters override.
-        overrides: values by dotted key, for every trial; they replace constants of the file, not what is searched.
+        overrides: values by dotted key, for every trial; they replace constants of the file, not searched parameters.
         skip_invalid: leave out experiments of a list that cannot be trained.
     """
     if path.suffix == ".json":
@@ -90,14 +90,14 @@ def _from_experiments(
         try:
             if not isinstance(one, dict):
                 raise SpecError(f"an experiment must be an object. {received(one)}")
-            spec = override_json(without_dotted_keys(one), overrides)  # dotted keys as run_experiment reads them
+            spec = override_json(without_dotted_keys(one), overrides)  # dotted keys as in run_experiment
             if skip_invalid:
                 named = ExperimentSpec.parse({**spec, "experiment_group": name})
                 assemble(with_bundles_found(named, in_sweep=True))
             valid.append(spec)
         except SpecError as error:
             left_out += [f"experiment {number}: {problem}" for problem in error.problems]
-        except DataError as error:  # what belongs to it is missing
+        except DataError as error:  # its data is missing
             if not skip_invalid:
                 raise
             left_out.append(f"experiment {number}: {error}")
@@ -107,7 +107,7 @@ def _from_experiments(
 
 
 def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the points are overrides of: a spec, and over it the fixed arguments of the sweep's `command`."""
+    """The base of the points: a spec, overridden by the fixed arguments of the sweep's `command`."""
     fixed = config.fixed_arguments
     if given is not None:
         start = without_dotted_keys(given)
@@ -123,7 +123,7 @@ def _base(config: SweepConfig, given: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def _settings(config: SweepConfig, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The overrides in whose place the file has constants. Raises SpecError: one of what is searched."""
+    """The overrides that replace constants of the file. Raises SpecError: one is of a searched parameter."""
     found: dict[str, Any] = {}
     for key, value in overrides.items():
         for one in config.space.parameters:
@@ -138,7 +138,7 @@ def _settings(config: SweepConfig, overrides: Mapping[str, Any]) -> dict[str, An
 def _enqueued(point: Mapping[str, Any], config: SweepConfig, conditions: Sequence[Condition]) -> Point:
     """A known point by (dotted) names, with the constants of the sweep; checked to lie in the space.
 
-    What a condition leaves out of the point need not be given; it then has the middle of its range, which no run sees.
+    Values that a condition leaves out may be omitted; they are then the middle of the range, which no run uses.
     """
     names = {parameter.name for parameter in config.space.parameters}
     given = _by_name(point, names)

@@ -1,4 +1,4 @@
-"""Answering a trial from an earlier run that was the same: spec, data, code, packages, initial weights and device."""
+"""Reuse of identical earlier runs for trials: same spec, data, code, packages, initial weights and device."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +14,13 @@ from training.runs.run_table import read_rows
 
 
 class Reusable:
-    """The finished runs of a folder by what was trained; on_gpu: trials get one, and a CPU computes other numbers."""
+    """The finished runs of a folder by spec; on_gpu: trials run on a GPU, where results differ from a CPU's."""
 
     def __init__(self, root: Path | None = None, on_gpu: bool = False) -> None:
         self._on_gpu = on_gpu
         self._by_digest: dict[str, list[Path]] = {}
         for row in read_rows(root):
-            if row.state == "finished" and not row.status.get("extended"):  # its spec alone may not lead to it
+            if row.state == "finished" and not row.status.get("extended"):  # its spec alone may not reproduce it
                 try:
                     digest = ExperimentSpec.parse(row.spec).digest
                 except SpecError:
@@ -28,10 +28,10 @@ class Reusable:
                 self._by_digest.setdefault(digest, []).append(row.folder)
 
     def find(self, spec: ExperimentSpec) -> Path | None:
-        """The folder of an earlier run of the same spec, on the same data and device, by the same code and packages."""
+        """The folder of an earlier run with the same spec, data, device, code and packages."""
         experiment = assemble(spec)
         if experiment.spec.model_args.get("language_model_texts") is not None:
-            return None  # the file may be another one by now
+            return None  # the file may have changed
         candidates = self._by_digest.get(experiment.spec.digest, [])
         if not candidates:
             return None
@@ -43,7 +43,7 @@ class Reusable:
 
 
 def _recorded(folder: Path) -> dict[str, Any]:
-    """What a run was executed in; empty where it did not record that."""
+    """The environment of a run; empty if it was not recorded."""
     try:
         return Run.open(folder).read_json("environment.json")
     except RunError:
@@ -51,7 +51,7 @@ def _recorded(folder: Path) -> dict[str, Any]:
 
 
 def _identity(where: Mapping[str, Any]) -> dict[str, Any]:
-    """What the numbers of a run depend on besides its spec, of the environment it is executed in."""
+    """The parts of the environment that affect the results of a run."""
     same = {name: where.get(name) for name in ("text_recognizer", "code", "dataset_fingerprint", "initial_weights")}
     on_gpu = where.get("devices") != ["cpu"]
     return {**same, "packages": decisive_versions(where.get("packages", {})), "on_gpu": on_gpu}

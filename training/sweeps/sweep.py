@@ -1,4 +1,4 @@
-"""Sweep: the loop. A sweep is a function of its plan and of the run folders so far; to resume is to start again."""
+"""Sweep: the loop. A sweep is a function of its plan and of the run folders so far; resuming is starting again."""
 
 import signal
 import time
@@ -24,12 +24,12 @@ from training.terminal.command_line import say
 
 INTERRUPTED = "the sweep was interrupted"
 _FULL_DISK = "the disk is full"
-# They wait together for the disk; the first of them must not wait long for the last.
+# They share one disk sync; the first of them must not wait long for the last.
 _STARTS_AT_ONCE = 16
 
 
 class Sweep:
-    """Runs a sweep from wherever it is to its end."""
+    """Runs a sweep from its current state to its end."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Sweep:
         self._watcher = watcher
         rule = search.stopping_rule or stopping_rule(plan, limits.stopping_rule)
         self._judge = Judge(rule, self.history.metric.name, folder) if rule is not None else None
-        # Not a SimpleQueue: until Python 3.13 its get() waits for ever once a signal's handler outlasts the timeout.
+        # Not a SimpleQueue: until Python 3.13 its get() waits forever once a signal's handler outlasts the timeout.
         self._ended: Queue[LiveRun] = Queue()
         self._reports_due = 0.0
         self._interrupts = 0
@@ -67,7 +67,7 @@ class Sweep:
         return self.history.trials
 
     def run(self) -> SweepEnd:
-        """Drives the sweep; the folder is held meanwhile. Raises RunError: the disk is full, or cannot be written."""
+        """Drives the sweep, holding its folder. Raises RunError: the disk is full, or cannot be written."""
         self.folder.hold()
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -95,8 +95,8 @@ class Sweep:
             if not self.live and self._nothing_left():
                 return self._result()
             self.folder.sync()
-            # Which jobs are over is noted before their reports are read: a run may write its last rows and end
-            # between the two.
+            # Ended jobs are determined before their reports are read: a run may write its last rows and end in
+            # between.
             over = self._wait_for_ends()
             self._read_reports(over)
             for live in over:
@@ -107,7 +107,7 @@ class Sweep:
             self._watcher.update(self)
 
     def _rejoin(self, trial: Trial, run: TrialRun) -> bool:
-        """Whether the executor still has a run that an earlier driver started."""
+        """Whether the executor still has a run started by an earlier driver."""
         job = self.executor.rejoin(Run(run.folder))
         if job is not None:
             self._follow(trial, run, job)
@@ -119,7 +119,7 @@ class Sweep:
         job.future.add_done_callback(lambda _: self._ended.put(live))
 
     def _wait_for_ends(self) -> list[LiveRun]:
-        """The runs whose jobs have ended, after a while at the latest."""
+        """The runs whose jobs have ended, after a time-out at the latest."""
         ended: list[LiveRun] = []
         with suppress(Empty):
             ended.append(self._ended.get(timeout=POLL_S))
@@ -140,7 +140,7 @@ class Sweep:
                 live.cancel(kill=self._interrupts > 1, reason=INTERRUPTED, cause=Cause.INTERRUPTED)
 
     def _start_runs(self) -> bool:
-        """Gives the executor some of the runs that it can execute at once; whether it may take more."""
+        """Submits some of the runs that the executor has capacity for; returns whether it may take more."""
         starting: list[tuple[Trial, TrialRun]] = []
         free = min(_STARTS_AT_ONCE, self.executor.capacity - len(self.live))
         while len(starting) < free and self._why_over is None and self.folder.wish == "run":
@@ -157,7 +157,7 @@ class Sweep:
         return len(starting) == _STARTS_AT_ONCE
 
     def _waiting_run(self, starting: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
-        """The next run to start: of a trial that is not over, else of a new one."""
+        """The next run to start: of an unfinished trial, else of a new one."""
         at_work = {live.run.folder for live in self.live} | {run.folder for _, run in starting}
         waiting = [pair for pair in self._unfinished() if pair[1].folder not in at_work]
         for trial, run in waiting:
@@ -173,7 +173,7 @@ class Sweep:
         return self._waiting_run(starting) if trial.is_over else (trial, trial.runs[0])
 
     def _last_paused(self, paused: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
-        """The best of the paused runs where no trial is left to compare it with, and none has come to its end."""
+        """The best paused run, if no trial is left to compare it with, and none has finished."""
         if self.live or self._judge is None or self._why_over is not None or self.history.counts()["finished"]:
             return None
         sign = self.history.metric.sign
@@ -203,7 +203,7 @@ class Sweep:
         return self.limits.run_cap is not None and len(self.trials) >= self.limits.run_cap
 
     def _read_reports(self, over: list[LiveRun]) -> None:
-        """Reads new reports, from time to time of all, and lets early termination judge the live runs again."""
+        """Reads new reports, occasionally of all runs, and applies early termination to live runs again."""
         changed, is_due = False, time.monotonic() >= self._reports_due
         if is_due:
             self._reports_due = time.monotonic() + POLL_S
@@ -220,7 +220,7 @@ class Sweep:
             self._judge.judge(self.live)
 
     def _settle(self, live: LiveRun) -> None:
-        """What to do with a run whose process is over."""
+        """Handles a run whose process has ended."""
         trial, run = live.trial, live.run
         self.live.remove(live)
         if self.ledger.is_damaged(trial, run):
@@ -231,7 +231,7 @@ class Sweep:
             self.ledger.end(trial, run, status, resources)
         elif status.state == "stopped" and status.cause is Cause.PAUSED:
             self.ledger.pause(trial, run, status, resources)
-        elif self._interrupts or self.folder.wish == "cancel":  # it goes on when the sweep does
+        elif self._interrupts or self.folder.wish == "cancel":  # it continues with the sweep
             self.folder.append("end", trial=trial.number, run=run.id, state=status.state, resources=resources)
         else:
             self._after_failure(live, resources)
@@ -252,7 +252,7 @@ class Sweep:
         )
         run.resources = resources
         what = f"trial {trial.number} failed ({failure}): {error}"
-        if again and failure == "full disk":  # so would every other trial; this one goes on when there is space
+        if again and failure == "full disk":  # every other trial would fail too; this one continues when there is space
             self._watcher.event(what)
             self._why_over = _FULL_DISK
             self._disk_is_full = True
@@ -277,7 +277,7 @@ class Sweep:
         return self.folder.wish != "pause" and not at_work and (self._exhausted or self._is_capped())
 
     def _result(self) -> SweepEnd:
-        if self._why_over is None:  # nothing is left that they could be compared with
+        if self._why_over is None:  # nothing is left to compare them with
             for trial, run in self._unfinished():
                 self.ledger.end(trial, run, Run.open(run.folder).status())
         counts = self.history.counts()
@@ -295,5 +295,5 @@ class Sweep:
             say("stopping: trials end at their next checkpoint. Again (Ctrl-C) to kill them.")
             return
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)  # the third ends this process, whatever it waits for
-        self.executor.kill()  # here, not in the loop, which may wait for something too
+            signal.signal(number, signal.SIG_DFL)  # a third one ends this process immediately
+        self.executor.kill()  # here, not in the loop, which may be waiting too

@@ -1,4 +1,4 @@
-"""Many sweeps as rows: each as it is now, or as damaged, with the reason."""
+"""Sweeps as rows of a table: their current state, or damaged with the reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,13 +14,13 @@ _TELLING = ("over", "suggest", "start", "retry")
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRow:
-    """One sweep as it is now.
+    """The current state of a sweep.
 
     Args:
-        state: "damaged" where nothing else is known.
-        trials: begun, and of how many where that is known.
-        finished: or stopped in time.
-        damage: what in the folder cannot be read; the rest counts.
+        state: "damaged" if nothing else is known.
+        trials: started trials, and their total if known.
+        finished: finished or early-terminated trials.
+        damage: unreadable parts of the folder; the rest is valid.
     """
 
     name: str
@@ -42,12 +42,12 @@ COLUMNS = tuple(one.name for one in fields(SweepRow) if one.name != "damage")
 
 
 def read_sweeps() -> list[SweepRow]:
-    """All sweeps, the newest first; damaged ones last."""
+    """All sweeps, newest first; damaged ones last."""
     return [read_sweep(folder) for folder in all_sweeps()]
 
 
 def read_sweep(folder: SweepFolder) -> SweepRow:
-    """One sweep; as damaged when it cannot be read."""
+    """One sweep; damaged if it cannot be read."""
     try:
         return _row(folder)
     except RunError as error:
@@ -59,7 +59,7 @@ def _row(folder: SweepFolder) -> SweepRow:
     history = History(facts.metric, read_trials(journal.rows, folder.path))
     count, states, best = len(history.trials), history.counts(), history.best()
     value = None if best is None else history.value(best)
-    # Last: what cannot be read of the reports is known once they were read.
+    # Last: damage of reports is known once they were read.
     damages = (journal.damage and f"trials.jsonl: {journal.damage}", history.reports.damage)
     return SweepRow(
         name=folder.name,
@@ -76,11 +76,11 @@ def _row(folder: SweepFolder) -> SweepRow:
 
 
 def sweep_state(folder: SweepFolder, events: Sequence[Mapping[str, Any]]) -> str:
-    """W&B's states for a sweep that is driven or was asked for something; else what is left of it."""
+    """W&B's states for a sweep that is driven or has a wish; else its remaining state."""
     asked = {"pause": "paused", "cancel": "cancelled"}.get(folder.wish)
     if folder.holder() is not None:
         return asked or "running"
     latest: Mapping[str, Any] = next((event for event in reversed(events) if event["event"] in _TELLING), {})
-    if latest.get("complete") and latest.get("wish", folder.wish) != "cancel":  # earlier versions did not note it
+    if latest.get("complete") and latest.get("wish", folder.wish) != "cancel":  # earlier versions did not record it
         return "finished"
     return asked or "interrupted"

@@ -1,4 +1,4 @@
-"""Trials: the journal of a sweep as objects. The journal says what happened, a run's folder with what result."""
+"""Trials: the journal of a sweep as objects. The journal has the events, the run folders have the results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from training.sweeps.file.parameter import Point
 
 @dataclass
 class TrialRun:
-    """One run of a trial; there are several when a trial is repeated with other seeds.
+    """One run of a trial; there are several if a trial is repeated with other seeds.
 
     Args:
-        folder: of the run; of an earlier sweep or experiment when the trial was answered from there.
-        attempts: how often it was started.
-        failures: the reason of each attempt that failed.
-        ended: finished, stopped or failed, once nothing more will be done with it.
-        value: the best it had reported of the metric by then; counts where its folder is gone.
+        folder: its folder; that of an earlier sweep or experiment if the run was reused.
+        attempts: number of starts.
+        failures: the reason of each failed attempt.
+        ended: finished, stopped or failed, once it is final.
+        value: its best value of the metric at that time; used if its folder is missing.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class TrialRun:
         return self.folder.name
 
     def try_again(self) -> None:
-        """Takes it for one that is not over."""
+        """Marks it as not ended."""
         self.ended, self.error, self.failures = None, None, []
 
 
@@ -48,7 +48,7 @@ class Trial:
     Args:
         number: counted from 1.
         how: why the search suggested this point.
-        decisions: of early termination, as they were written down.
+        decisions: recorded decisions of early termination.
     """
 
     number: int
@@ -58,19 +58,19 @@ class Trial:
     decisions: list[Mapping[str, Any]] = field(default_factory=list)
 
     def is_paused(self, run: TrialRun) -> bool:
-        """Whether a run has paused, or the latest decision on it is to pause it."""
+        """Whether a run has paused, or the latest decision is to pause it."""
         decisions = [one for one in self.decisions if one["run"] == run.id]
         is_asked = bool(decisions) and decisions[-1].get("pause") is True
         return run.ended is None and (is_asked or run.cause is Cause.PAUSED)
 
     def suggestion(self) -> dict[str, Any]:
-        """What the journal says of it before anything starts."""
+        """Its event in the journal before anything starts."""
         runs = [run.id for run in self.runs]
         return {"trial": self.number, "point": self.point, "how": dict(self.how), "runs": runs}
 
     @property
     def lineage(self) -> Mapping[str, Any] | None:
-        """Which trial it is a copy of, from which epoch, and what was changed; None for one that begins afresh."""
+        """The trial it is a copy of, the epoch, and the changes; None if it is not a copy."""
         lineage = self.how.get("population")
         return lineage if isinstance(lineage, dict) else None
 
@@ -84,7 +84,7 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """Failed as soon as a run has failed for good, pending while any is not over, stopped, or finished."""
+        """Failed once a run has failed permanently, pending while any has not ended, stopped, or finished."""
         states = [run.ended for run in self.runs]
         if "failed" in states:
             return "failed"
@@ -102,7 +102,7 @@ class Trial:
 
     @property
     def diverged(self) -> bool:
-        """Whether it failed because of its values alone, which is a result."""
+        """Whether it failed only because of its values, which is a result."""
         lost = [run for run in self.runs if run.ended == "failed"]
         return bool(lost) and all(run.failures[-1:] == ["diverged"] for run in lost)
 
@@ -112,7 +112,7 @@ def _short(values: Any) -> str:
 
 
 def read_trials(events: Iterable[Mapping[str, Any]], folder: Path) -> dict[int, Trial]:
-    """The trials of a sweep's folder by number, from events that were checked (see `event_fault`)."""
+    """The trials of a sweep's folder by number, from checked events (see `event_fault`)."""
     trials: dict[int, Trial] = {}
     for event in events:
         if event["event"] == "suggest":
@@ -141,11 +141,11 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
         run.cause = known_cause(event.get("cause"))
         failure = event.get("failure")
         if "cause" not in event and (event.get("error") or "").startswith("diverged: "):
-            failure = failure or "diverged"  # of a version that had no causes, where W&B owned the sweep
+            failure = failure or "diverged"  # by a version without causes, for a sweep owned by W&B
         if failure:
             run.failures.append(failure)
         if event.get("over"):
             run.ended, run.error = event["state"], event.get("error")
             run.value = event["value"] if is_finite(event.get("value")) else None
-    elif event["event"] == "retry":  # an explicit wish to try a failed one again
+    elif event["event"] == "retry":  # an explicit wish to retry a failed one
         run.try_again()

@@ -1,1 +1,1 @@
-"""What a sweep's YAML means: its schema, parameters and distributions."""
+"""A sweep's YAML: its schema, parameters and distributions."""

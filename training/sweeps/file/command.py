@@ -1,4 +1,4 @@
-"""The `command` of a sweep: what it gives every run alike, and how much of that holds without W&B's agent."""
+"""The `command` of a sweep: the arguments common to all runs, and which of them apply without W&B's agent."""
 
 import os
 import re
@@ -16,22 +16,22 @@ _MACROS = (
     *("args_override_hydra", "args_json", "args_json_file", "args_dict", "interpreter", "env", "program"),
 )
 _VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
-# Programs that execute a point as a sweep here does.
+# Programs that execute a point like a sweep here.
 _OWN_PROGRAMS = ("run_experiment", "run_sweep")
-# What may stand before the program without changing it.
+# Words that may precede the program without effect.
 _USUAL_STARTERS = ("/usr/bin/env", "env", "python", "python3", "-m", "-u")
-# Stands for the arguments of a macro; begins like an option, so that no option takes it for its value.
+# Placeholder for the arguments of a macro; begins like an option, so that no option takes it as its value.
 _OF_A_MACRO = "--\0"
 
 
 @dataclass(frozen=True)
 class FixedArguments:
-    """What the `command` of a sweep gives to every run alike.
+    """The arguments that the `command` of a sweep gives to all runs.
 
     Args:
-        overrides: of the spec, by dotted key. The values of a point replace them, as they do under the agent.
-        spec: SPEC as run_experiment takes it: inline JSON or a file.
-        warnings: what only the agent follows, one sentence each.
+        overrides: overrides of the spec, by dotted key. The values of a point replace them, as with the agent.
+        spec: SPEC as for run_experiment: inline JSON or a file.
+        warnings: parts that only the agent follows, one sentence each.
     """
 
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class FixedArguments:
 def fixed_arguments(
     program: str | None, command: Sequence[Any] | None, environ: Mapping[str, str] = os.environ
 ) -> FixedArguments:
-    """The arguments that the agent gives to every run alike; `environ` is for ${envvar:NAME}."""
+    """The arguments that the agent gives to all runs; `environ` is for ${envvar:NAME}."""
     arguments = list(_without_macros(program, command or DEFAULT_COMMAND, environ))
     own = next((index for index, argument in enumerate(arguments) if _is_own(argument)), None)
     started = own if own is not None else _first_foreign(arguments, program)
@@ -56,7 +56,7 @@ def fixed_arguments(
             f"only W&B's agents start '{arguments[started]}'; without them every trial is a run of this project's "
             f"program, run_experiment, with the values of its point."
         )
-    # A macro that is not the whole item has a warning already.
+    # A macro that is not a whole item already has a warning.
     ignored = [argument for argument in unused if argument != _OF_A_MACRO and "${" not in argument]
     if ignored:
         warnings.append(
@@ -67,7 +67,7 @@ def fixed_arguments(
 
 
 def macro_warnings(command: Sequence[Any]) -> Iterator[str]:
-    """Items of a `command` that the agent treats otherwise than they look, one sentence each."""
+    """Items of a `command` that the agent treats differently than they look, one sentence each."""
     for item in command:
         text = _VARIABLE.sub("", str(item))
         if _is_macro(text) and text[2:-1] not in _MACROS:
@@ -94,7 +94,7 @@ def _without_macros(program: str | None, command: Sequence[Any], environ: Mappin
 
 
 def _is_own(argument: str) -> bool:
-    """run_experiment, training/run_experiment.py, training.run_experiment; the same of run_sweep; wherever they are."""
+    """run_experiment, training/run_experiment.py, training.run_experiment; the same for run_sweep; in any folder."""
     path = PurePosixPath(argument.removeprefix("training."))
     if path.suffix == ".py" and path.parent.name not in ("", "training"):
         return False

@@ -1,4 +1,4 @@
-"""SweepConfig: a sweep as W&B's YAML describes it, checked before anything runs."""
+"""SweepConfig: a sweep as described by W&B's YAML, checked before anything runs."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,13 +22,13 @@ _FOR_WANDB_ONLY = {"controller", "image_uri", "job", "scheduler"}
 
 @dataclass(frozen=True)
 class Metric:
-    """What runs are compared by.
+    """The metric by which runs are compared.
 
     Args:
-        name: the key it is reported under.
+        name: its key in reports.
         target: no new run is started once a run has reached it.
-        impute: which of its values a run that failed is taken to have, in a bayes search.
-        impute_while_running: the same for runs that are not finished; "false" leaves them out.
+        impute: which value a failed run gets in a bayes search.
+        impute_while_running: the same for unfinished runs; "false" leaves them out.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Metric:
 
     @property
     def sign(self) -> int:
-        """What a value is multiplied with so that lower is better."""
+        """The factor that makes lower values better."""
         return -1 if self.goal == "maximize" else 1
 
     def best(self, values: Iterable[float]) -> float | None:
@@ -58,7 +58,7 @@ class SweepConfig:
         space: the section `parameters`.
         run_cap: maximum number of runs; None for no limit.
         command: how W&B's agent starts a run, with macros; None for its default.
-        warnings: what is allowed but probably not meant, one sentence each.
+        warnings: valid but probably unintended settings, one sentence each.
     """
 
     method: Method
@@ -75,7 +75,7 @@ class SweepConfig:
 
     @classmethod
     def from_file(cls, path: Path) -> "SweepConfig":
-        """The configuration in a YAML file. Raises SpecError: the file cannot be read, or as for `from_yaml`."""
+        """Reads a YAML file. Raises SpecError: the file cannot be read, or as for `from_yaml`."""
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -84,14 +84,14 @@ class SweepConfig:
 
     @classmethod
     def from_yaml(cls, text: str, source: str = "sweep.yaml") -> "SweepConfig":
-        """The configuration in a YAML text.
+        """Parses a YAML text.
 
         Args:
             source: the file's name, for messages.
         Raises:
-            SpecError: all problems at once, each with its line. A sweep is refused where W&B's schema, its client or
-                its engine refuses it or fails, and for the few reasons beyond
-                that that docs/explanation/differences-from-wandb.md lists.
+            SpecError: all problems at once, each with its line. A sweep is refused if W&B's schema, its client or its
+                engine refuses it or fails, and for the few further reasons listed in
+                docs/explanation/differences-from-wandb.md.
         """
         document = YamlSource(text, source)
         if document.data is None:
@@ -101,7 +101,7 @@ class SweepConfig:
         )
         if by_line:
             raise SpecError([f"line {line}: {sentence}" for line, _, sentence in by_line], source)
-        config = json.loads(json.dumps(document.data))  # as it would arrive at W&B: keys in mappings become text
+        config = json.loads(json.dumps(document.data))  # as sent to W&B: keys in mappings become text
         return cls(
             method=config["method"],
             space=ParameterSpace(config["parameters"]),
@@ -116,11 +116,11 @@ class SweepConfig:
 
     @property
     def fixed_arguments(self) -> FixedArguments:
-        """What `command` gives to every run alike."""
+        """The arguments that `command` gives to all runs."""
         return fixed_arguments(self.program, self.command)
 
     def line_of(self, *path: Any) -> int:
-        """The line of a key in the YAML, given as its path; of what surrounds it where it is absent."""
+        """The line of a key in the YAML, given as its path; that of its parent if it is absent."""
         return self.document.line_of(path)
 
     def line_of_parameter(self, name: str) -> int:
@@ -129,7 +129,7 @@ class SweepConfig:
         return self.document.line_of(tuple(part for key in path for part in ("parameters", key)) or ("parameters",))
 
     def to_wandb(self) -> dict[str, Any]:
-        """The configuration as W&B's client registers it: what the YAML says, with inferred distributions of bounds."""
+        """The configuration as registered by W&B's client: the YAML, with inferred distributions of bounds."""
         config: dict[str, Any] = json.loads(json.dumps(self.document.data))
         for parameter in config["parameters"].values():
             if parameter.keys() == {"min", "max"}:

@@ -1,8 +1,8 @@
-"""The distributions of a W&B sweep: their inverse cumulative functions (quantiles) and cumulative functions.
+"""The distributions of a W&B sweep: their quantile functions and cumulative distribution functions.
 
-Every number is computed by the same operations, in the same order, as in W&B's engine, so that results are equal to
-the last bit; hence numpy's exp and log, which differ from the math module's in the last place. What is not a number
-(values, probabilities) is handled in parameter.py.
+Every number is computed by the same operations, in the same order, as in W&B's engine, so that results are bitwise
+equal; hence numpy's exp and log, which differ from the math module's in the last place. Categorical parameters (values,
+probabilities) are handled in parameter.py.
 """
 
 import math
@@ -13,13 +13,13 @@ Settings = Mapping[str, Any]
 
 
 def quantile_of(distribution: str, settings: Settings, u: float) -> int | float:
-    """The value below which a share u of the distribution lies.
+    """The quantile of a distribution at u.
 
-    Unbounded distributions are infinite at u = 0 and u = 1. A quantised one may leave its bounds: it rounds to the
-    nearest multiple of q, halves to even, and the result is whole (an int) only where q is.
+    Unbounded distributions are infinite at u = 0 and u = 1. A quantised one may exceed its bounds: it rounds to the
+    nearest multiple of q, halves to even, and the result is an int only if q is.
 
     Args:
-        settings: min and max, mu and sigma, or a and b; and q where the name begins with q_.
+        settings: min and max, mu and sigma, or a and b; and q if the name begins with q_.
         u: from 0 to 1.
     """
     if distribution == "int_uniform":
@@ -30,7 +30,7 @@ def quantile_of(distribution: str, settings: Settings, u: float) -> int | float:
 
 
 def cumulative_share(distribution: str, settings: Settings, value: float) -> float:
-    """The share of the distribution at or below a value, from 0 to 1; before rounding where the name begins with q_."""
+    """The cumulative share at a value, from 0 to 1; before rounding if the name begins with q_."""
     if distribution == "int_uniform":
         lowest, count = settings["min"], settings["max"] + 1 - settings["min"]
         return _clipped((math.floor(value) - lowest + 1.0) / count)
@@ -38,7 +38,7 @@ def cumulative_share(distribution: str, settings: Settings, value: float) -> flo
 
 
 def index_at(u: float, lowest: int, end: int) -> int:
-    """The whole number, of those from lowest to end - 1, at quantile u; lowest - 1 for u = 0."""
+    """The integer from lowest to end - 1 at quantile u; lowest - 1 for u = 0."""
     if u == 0:
         return lowest - 1
     if u == 1:
@@ -46,7 +46,7 @@ def index_at(u: float, lowest: int, end: int) -> int:
     count = end - lowest
     index = math.ceil(u * count + lowest) - 1
     below = min(max(index - 1, lowest), end)
-    # u * count may be rounded up past a whole number: the lower one is right where its share already reaches u.
+    # u * count may be rounded up past an integer: the lower one is right if its share already reaches u.
     return below if (below - lowest + 1.0) / count >= u else index
 
 

@@ -1,6 +1,6 @@
-"""The forms a parameter of a W&B sweep can take: which keys, which values, what is inferred, what is filled in.
+"""The forms of a parameter in a W&B sweep: keys, values, inferred distributions, defaults.
 
-A parameter matches a form when it has all of its required keys, no key of another, and values that fit.
+A parameter matches a form if it has all required keys, no key of another form, and valid values.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from training.sweeps.numbers import is_int, is_number
 
 @dataclass(frozen=True)
 class Key:
-    """What may stand behind a key, in words for messages, with texts among it for suggestions."""
+    """The allowed values of a key, in words for messages, with the allowed texts for suggestions."""
 
     accepts: Callable[[Any], bool]
     words: str
@@ -24,7 +24,7 @@ def _is_filled_list(value: Any) -> bool:
     return isinstance(value, list) and len(value) > 0
 
 
-# `not value <= bound` lets NaN pass, as W&B's schema does; schema.py refuses it with a reason.
+# `not value <= bound` accepts NaN, as W&B's schema does; schema.py refuses it with a reason.
 ANYTHING = Key(lambda _: True, "any value")
 NUMBER = Key(is_number, "a number")
 ABOVE_ZERO = Key(lambda value: is_number(value) and not value <= 0, "a number above 0")
@@ -42,7 +42,7 @@ class Form:
     """One form.
 
     Args:
-        required: its keys beside `distribution`.
+        required: required keys besides `distribution`.
         optional: keys that are filled in from `defaults`.
         exponents: whether min and max are natural logarithms of the limits (deprecated by W&B).
     """
@@ -83,14 +83,14 @@ def _forms() -> Iterator[Form]:
 
 FORMS = {form.distribution: form for form in _forms()}
 
-# All keys that a parameter can have, `parameters` for a group of parameters among them.
+# All keys of a parameter, including `parameters` for a group of parameters.
 KNOWN_KEYS = sorted({"distribution", "parameters", *(key for form in FORMS.values() for key in form.keys)})
 
 
 def leaves(
     group: Any, path: YamlPath = ("parameters",), names: tuple[str, ...] = ()
 ) -> Iterator[tuple[YamlPath, tuple[str, ...], dict[str, Any]]]:
-    """Every mapping in a section `parameters` that is no group, with its path in the YAML and the names on the way."""
+    """Every mapping in a section `parameters` that is not a group, with its path in the YAML and its names."""
     for key, config in group.items() if isinstance(group, dict) else ():
         place, own = (*path, key), (*names, str(key))
         if isinstance(config, dict) and "parameters" in config:
@@ -100,9 +100,9 @@ def leaves(
 
 
 def inferred_distribution(config: Mapping[str, Any]) -> str | None:
-    """The distribution a parameter without `distribution` has, going by its keys; None where they name no form.
+    """The distribution of a parameter without `distribution`, inferred from its keys; None if they match no form.
 
-    Bounds are whole (int_uniform) only if both are written without a point; one with a point makes them uniform.
+    It is int_uniform only if both bounds are written without a decimal point, otherwise uniform.
     """
     keys = set(config)
     if keys == {"min", "max"}:
@@ -112,7 +112,7 @@ def inferred_distribution(config: Mapping[str, Any]) -> str | None:
 
 
 def filled(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A parameter with its distribution and all defaults, or None where it matches no form (a group does not)."""
+    """A parameter with its distribution and all defaults, or None if it matches no form (such as a group)."""
     distribution = config["distribution"] if "distribution" in config else inferred_distribution(config)
     form = FORMS.get(distribution) if isinstance(distribution, str) else None
     if form is None:

@@ -9,18 +9,18 @@ from text_recognizer.errors import SpecError
 from training.sweeps.file.parameter import Parameter, Point, value_key
 
 GRID_DISTRIBUTIONS = ("categorical", "constant", "int_uniform", "q_uniform")
-# How many values a parameter has on the grid, and the value at an index.
+# The number of values of a parameter on the grid, and the value at an index.
 _Choices = tuple[int, Callable[[int], Any]]
 
 
 class Grid:
-    """A grid's points from 0: `grid[7]`, `for point in grid`. Raises SpecError: a parameter cannot be on a grid.
+    """The points of a grid: `grid[7]`, `for point in grid`. Raises SpecError: a parameter cannot be on a grid.
 
-    Parameters are in the order of their names at each level, the last one varies fastest, values keep their order.
-    Where two values are one (1 and 1.0), the first one's place and the last one's spelling count.
+    Parameters are sorted by name at each level, the last one varies fastest, values keep their order. If two values are
+    equal (1 and 1.0), the position of the first and the spelling of the last are used.
 
     Args:
-        parameters: those that are not constant, in W&B's order.
+        parameters: non-constant parameters, in W&B's order.
         point: makes a point from the value of each parameter.
     """
 
@@ -59,7 +59,7 @@ def _choices(parameter: Parameter) -> _Choices:
 
 
 def _steps_below(low: float, high: float, q: float) -> _Choices:
-    """The numbers of numpy.arange(low, high, q), which excludes high and lets float errors add up in its own way."""
+    """The numbers of numpy.arange(low, high, q), which excludes high and accumulates float errors in its own way."""
     count = math.ceil(min((high - low) / q, sys.float_info.max))
     if all(isinstance(number, int) for number in (low, high, q)):
         return count, lambda index: low + index * q

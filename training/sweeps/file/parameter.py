@@ -1,4 +1,4 @@
-"""Parameter: what values one parameter of a sweep takes, and where a point of the sweep has its value."""
+"""Parameter: the values of one parameter of a sweep, and its position in a point."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping
@@ -16,14 +16,14 @@ from training.sweeps.numbers import is_number
 Point = dict[str, Any]
 PointKey = tuple[Hashable, ...]
 
-# The nearest that a share comes to 0 and 1 when a value is drawn: at 0 and 1 themselves values leave their range.
+# The limits of u when a value is drawn: at 0 and 1 values may exceed their range.
 _SMALLEST_SHARE = 2.0**-53
 MISSING = object()
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter that is no group: its path of names, its form's settings with defaults filled in."""
+    """A parameter that is not a group: its path of names, its form's settings with defaults."""
 
     path: tuple[str, ...]
     distribution: str
@@ -51,10 +51,10 @@ class Parameter:
         return self.distribution in ("categorical", "categorical_w_probabilities")
 
     def quantile(self, u: float) -> Any:
-        """The value at share u, W&B's inverse cumulative function, in plain Python. Raises ValueError: u is outside.
+        """The quantile at u, as in W&B, in plain Python. Raises ValueError: u is outside.
 
         Args:
-            u: from 0 to 1. At 0 and 1 a value may leave its range or be infinite; `value_at` keeps off them.
+            u: from 0 to 1. At 0 and 1 a value may exceed its range or be infinite; `value_at` avoids them.
         """
         if not 0 <= u <= 1:
             raise ValueError(f"a share is from 0 to 1. Received: {u}.")
@@ -66,19 +66,19 @@ class Parameter:
         if self.distribution == "categorical":
             return values[index_at(u, 0, len(values))]
         within = next((index for index, share in enumerate(self._shares) if u < share), None)
-        # Above the sum, which may be a little less than 1: the last value that can come at all.
+        # Above the sum, which may be slightly less than 1: the last possible value.
         last = max(index for index, share in enumerate(self.settings["probabilities"]) if share > 0)
         return values[last if within is None else within]
 
     def value_at(self, u: float) -> Any:
-        """The value at a share as a search draws it: 0 and 1 are taken for their nearest neighbours inside."""
+        """The value at a share as drawn by a search: 0 and 1 are replaced by the nearest shares inside."""
         return self.quantile(_inside(u))
 
     def cdf(self, value: Any) -> float:
-        """The share of the distribution at or below a value: how bayes search sees it.
+        """The cumulative share at a value, which bayes search uses.
 
-        Of a categorical parameter, of the values up to this one in the order listed; 0.0 for a constant; NaN for what
-        is no value of the parameter.
+        For a categorical parameter, over the values up to this one in the order listed; 0.0 for a constant; NaN for a
+        value that the parameter does not have.
         """
         if self.is_constant:
             return 0.0
@@ -90,10 +90,10 @@ class Parameter:
         return cumulative_share(self.distribution, self.settings, value)
 
     def share_of(self, value: Any) -> float:
-        """A share strictly between 0 and 1 at which the parameter has this value, or the one nearest to it; else NaN.
+        """A share strictly between 0 and 1 at which the parameter has this value, or the nearest one; else NaN.
 
-        The middle of the value's part of the distribution where it has one, so that a model over shares sees
-        categories and whole numbers away from their borders.
+        The centre of the value's interval of shares, if it has one, so that for a model over shares categories and
+        integers are away from interval boundaries.
         """
         share = 0.5 if self.is_constant else self.cdf(value)
         if math.isnan(share):
@@ -106,7 +106,7 @@ class Parameter:
         return _inside(share)
 
     def takes(self, value: Any) -> bool:
-        """Whether this is one of its values; of a range, rounding aside."""
+        """Whether this is one of its values; for a range, up to rounding."""
         if self.is_constant:
             return value_key(value) == value_key(self.settings["value"])
         if self.is_categorical:
@@ -120,7 +120,7 @@ class Parameter:
         return math.isclose(multiple, round(multiple), abs_tol=1e-9)
 
     def near(self, value: Any, factor: float) -> Any:
-        """Another of its values beside this one: so many times as large, as far as it goes; of a list, a neighbour."""
+        """A neighbouring value: multiplied by a factor, within the range; for a list, the next or previous one."""
         if self.is_categorical:
             values, at = self.settings["values"], self._index_of[value_key(value)]
             neighbours = (at + 1, at - 1) if factor > 1 else (at - 1, at + 1)
@@ -133,7 +133,7 @@ class Parameter:
         return min(max(near, low), high)
 
     def values_in_words(self) -> str:
-        """What it takes, for messages."""
+        """Its values, in words."""
         if self.is_constant:
             return f"only {self.settings['value']!r}"
         if self.is_categorical:
@@ -147,19 +147,19 @@ class Parameter:
 
     @property
     def _range(self) -> tuple[float, float]:
-        """The least and the greatest of its numbers; infinite where there is no limit."""
+        """Its minimum and maximum; infinite if there is no limit."""
         if self.distribution == "int_uniform":
             return self.settings["min"], self.settings["max"]
         return self.quantile(0.0), self.quantile(1.0)
 
     @property
     def _step(self) -> float:
-        """What its numbers are multiples of; 0 where they are not."""
+        """The number of which its values are multiples; 0 if there is none."""
         return 1 if self.distribution == "int_uniform" else self.settings.get("q", 0)
 
     @property
     def distinct_values(self) -> int | None:
-        """How many different values it can take at random; None where they are too many to count or unlimited."""
+        """The number of different random values; None if too many to count or unlimited."""
         if self.is_constant:
             return 1
         if self.is_categorical:
@@ -171,12 +171,12 @@ class Parameter:
         return None
 
     def key_in(self, point: Mapping[str, Any]) -> Hashable | None:
-        """What identifies its value in a point (see `value_key`); None when the point lacks it."""
+        """A key of its value in a point (see `value_key`); None if the point lacks it."""
         value = look_up(point, self.path)
         if value is MISSING:
             return None
         if isinstance(value, dict) and self._mapping_keys:
-            # A program may add keys to a mapping it was given; the ones the sweep knows tell which value it was.
+            # A program may add keys to a mapping; the keys of the sweep identify the value.
             value = {key: item for key, item in value.items() if key in self._mapping_keys}
         return value_key(value)
 
@@ -212,9 +212,9 @@ def look_up(point: Any, path: Iterable[str]) -> Any:
 
 
 def value_key(value: Any) -> Hashable:
-    """A key that is equal for values W&B's grid search takes for one: 1 and 1.0, mappings in any order, NaN and NaN.
+    """A key that is equal for values that W&B's grid search treats as equal: 1 and 1.0, mappings in any order, NaNs.
 
-    1, true and '1' stay apart, also inside lists and mappings.
+    1, true and '1' are different, also inside lists and mappings.
     """
     if isinstance(value, float):
         if math.isnan(value):

@@ -1,4 +1,4 @@
-"""Problems: what is wrong with a sweep, and all that can be wrong with its parameters, with the remedy."""
+"""Problems of a sweep's parameters, with remedies."""
 
 import math
 import re
@@ -12,10 +12,10 @@ from training.files.json_objects import is_finite
 from training.sweeps.file.forms import FORMS, KNOWN_KEYS, Form, filled
 from training.sweeps.numbers import is_number
 
-# numpy.isclose's tolerance around 1, by which W&B judges the sum of probabilities.
+# numpy.isclose's tolerance around 1, which W&B uses for the sum of probabilities.
 _SUM_TOLERANCE = 1e-8 + 1e-5
 _LARGEST_EXPONENT = 709.0
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\n?")  # a last line break passes W&B's pattern
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\n?")  # W&B's pattern allows a final line break
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Problem:
     """One problem of a sweep, in one or two sentences.
 
     Args:
-        path: the keys that lead to it in the YAML.
+        path: its path of keys in the YAML.
         beyond_schema: W&B's schema accepts it, but W&B's client, its engine or this project cannot run it;
             the sentence says why.
     """
@@ -119,7 +119,7 @@ def _meant_form(config: Mapping[Any, Any]) -> Form | None:
 
 
 def _no_form(config: Mapping[Any, Any]) -> tuple[YamlPath, str]:
-    """Which key of a parameter fits no form, if it is one, and why."""
+    """The key of a parameter that fits no form, if it is a single one, and why."""
     if "value" in config and "values" in config:
         return (), "has both `value` and `values`: keep one."
     if not config:
@@ -148,7 +148,7 @@ def _key_hint(form: Form, key: Any) -> str:
 
 
 def _faults(config: Mapping[str, Any], complete: Mapping[str, Any], *, nested: bool) -> Iterator[tuple[str, str, bool]]:
-    """What is wrong with a parameter that matches a form: its key, why, whether W&B's schema accepts it."""
+    """Problems of a parameter that matches a form: key, reason, whether W&B's schema accepts it."""
     form = FORMS[complete["distribution"]]
     low, high = complete.get("min", 0), complete.get("max", 0)
     if "min" in form.required and low >= high:
@@ -177,7 +177,7 @@ def _probability_fault(values: list[Any], probabilities: list[float], **_: Any) 
 
 
 def _impossible_numbers(form: Form, given: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Numbers that the schema accepts and that make W&B suggest NaN or infinity, or fail."""
+    """Numbers that the schema accepts, but that make W&B suggest NaN or infinity, or fail."""
     for key, value in given.items():
         if not is_finite(value):
             yield key, f": {key} must be finite. {received(value)}", True

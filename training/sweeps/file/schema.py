@@ -1,7 +1,7 @@
-"""Whether a sweep configuration is right: W&B's verdict, and what W&B would only notice when it is too late.
+"""Checks a sweep configuration: as W&B does, and for problems that W&B would notice too late.
 
-The rules are those of W&B's sweep schema and of the checks its engine makes beside it. All problems are found at
-once; each is told once, where W&B tells some twice.
+The rules are those of W&B's sweep schema and of further checks in its engine. All problems are reported at once, each
+only once, although W&B reports some twice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ def _one_of(*options: str) -> Key:
 _TEXT = Key(lambda value: isinstance(value, str), "text")
 _TOP_LEVEL = {
     "method": _one_of("grid", "random", "bayes", "custom"),
-    "parameters": ANYTHING,  # as the next three, it is checked by a function for it alone
+    "parameters": ANYTHING,  # like the next three, checked by its own function
     "metric": ANYTHING,
     "metrics": ANYTHING,
     "early_terminate": ANYTHING,
@@ -68,7 +68,7 @@ _Refusal = tuple[YamlPath, str]
 
 
 def problems(config: Any) -> list[Problem]:
-    """All that is wrong with a configuration, W&B's violations and what this project refuses beyond them."""
+    """All problems of a configuration: W&B's violations, and what this project refuses beyond them."""
     if not isinstance(config, dict):
         return [Problem((), f"a sweep is a mapping with `method` and `parameters`. {received(config)}")]
     found = list(_schema_problems(config))
@@ -121,7 +121,7 @@ def _key_problems(section: Mapping[Any, Any], path: YamlPath, label: str, keys: 
 def _section_problems(
     section: Any, path: YamlPath, keys: Mapping[str, Key], example: str, needed: str, remedy: str
 ) -> Iterator[Problem]:
-    """The problems of a section by its keys alone, one of which must be there."""
+    """The problems of a section's keys, one of which is required."""
     name = path[0] if path[0] != "metrics" else "metric"
     if not isinstance(section, dict):
         yield Problem(path, f"`{name}` must be a mapping {example}. {received(section)}")
@@ -166,7 +166,7 @@ def _scheduler_problems(config: Mapping[Any, Any]) -> Iterator[Problem]:
         yield Problem(("controller",), "`controller: {type: local}` and `scheduler` cannot be combined.")
 
 
-# What W&B's schema accepts and is refused nevertheless; docs/explanation/differences-from-wandb.md lists the reasons.
+# Accepted by W&B's schema, but refused here; docs/explanation/differences-from-wandb.md lists the reasons.
 
 
 def _section_refusals(config: Mapping[Any, Any]) -> Iterator[_Refusal]:

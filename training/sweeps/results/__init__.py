@@ -1,1 +1,1 @@
-"""What a sweep has found so far: leaderboard, report, display."""
+"""Results of a sweep: leaderboard, report, display."""

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a live table on a terminal, one line an event elsewhere."""
+"""Progress output of a sweep: a live table on a terminal, one line per event elsewhere."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ QUIET_S = 30.0
 
 
 class SweepDisplay:
-    """Follows one sweep. Events are printed; on a terminal a table of active runs stays below them."""
+    """Shows the progress of a sweep. Events are printed; on a terminal, with a table of active runs below."""
 
     def __init__(self) -> None:
         self._live: Any = None
@@ -28,7 +28,7 @@ class SweepDisplay:
         self._remaining_of: WeakKeyDictionary[LiveRun, RemainingTime] = WeakKeyDictionary()
         self._planned: dict[int, int] = {}  # epochs by trial
         self._reported: dict[int, int] = {}  # the same
-        self._final = set[int]()  # trials of which these change no more
+        self._final = set[int]()  # trials for which these no longer change
         if sys.stdout.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -77,7 +77,7 @@ class SweepDisplay:
         return ", ".join(parts)
 
     def _epochs(self, sweep: Sweep, total: int) -> tuple[int, float]:
-        """Epochs that all runs have reported, and those still to come, of trials not yet started too."""
+        """Epochs reported by all runs, and remaining ones, including those of trials not yet started."""
         left, planned = 0, self._planned
         for number, trial in sweep.trials.items():
             if number in self._final:
@@ -131,7 +131,7 @@ class SweepDisplay:
 
 
 class RemainingTime:
-    """Estimates the time left of a sweep or a run by the epochs since its start, in seconds of a monotonic clock."""
+    """Estimates the remaining time of a sweep or a run from the epochs since its start, by a monotonic clock."""
 
     def __init__(self, started: float) -> None:
         self._started = self._reported = started
@@ -139,7 +139,7 @@ class RemainingTime:
         self._done = 0
 
     def after(self, done: int, left: float, now: float) -> float | None:
-        """Seconds left by epochs done and to come, counting down between reports; None before the first."""
+        """Remaining seconds by completed and remaining epochs, counting down between reports; None until the first."""
         if self._at_start is None:
             self._at_start = self._done = done
         if done > self._done:
@@ -151,7 +151,7 @@ class RemainingTime:
 
 
 def epochs_of(plan: SweepPlan, point: Point) -> int:
-    """How many epochs the runs of a point are planned to train."""
+    """The planned number of epochs of a point's runs."""
     value = plan.specs(point)[0].train_args.get("epochs", TrainArgs.epochs)
     return value if isinstance(value, int) else TrainArgs.epochs
 

@@ -1,4 +1,4 @@
-"""A dry run: what a sweep would run, without running it."""
+"""A dry run: shows what a sweep would run."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def show_plan(
     run_cap: int | None,
     jobs: int,
 ) -> int:
-    """Prints the plan, its first points and how long the experiments, which were checked, will take; the exit code."""
+    """Prints the plan, its first points and the estimated time of the checked experiments; returns the exit code."""
     print(f"sweep       {plan.in_words(run_cap)}")
     print(f"checked     {counted(len(experiments), 'point')}, all valid")
     if rule is not None:
@@ -37,7 +37,7 @@ def show_plan(
 
 
 def _estimated_time(plan: SweepPlan, experiments: Sequence[Experiment], run_cap: int | None, jobs: int) -> str:
-    """From earlier runs of the same dataset and network: the median time of their epochs."""
+    """Estimates the time from the median epoch of earlier runs with the same dataset and network."""
     spec = experiments[0].spec
     per_epoch = []
     for row in read_rows():

@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: leaderboard, best spec, report.html, which opens anywhere, and its last lines."""
+"""The end of a sweep: leaderboard, best spec, self-contained report.html, and last lines of output."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ CURVES, LISTED = 8, 200  # in the report
 def finish_sweep(
     plan: SweepPlan, folder: SweepFolder, history: History, result: SweepEnd, takes_retries: bool = True
 ) -> int:
-    """Writes what is derived from the sweep and prints its summary; the exit code.
+    """Writes the derived files of the sweep and prints its summary; returns the exit code.
 
     Args:
         takes_retries: whether --retry-failed can be given.
@@ -66,7 +66,7 @@ def finish_sweep(
 
 
 def importance_of(plan: SweepPlan, history: History) -> dict[str, float]:
-    """How much each swept parameter matters, as far as the trials tell."""
+    """The importance of each swept parameter, if known from the trials."""
     if plan.config is None:
         return {}
     past = [history.past(trial) for trial in history.trials.values()]
@@ -101,7 +101,7 @@ def write_report(plan: SweepPlan, folder: SweepFolder, history: History, importa
 def _charts(
     plan: SweepPlan, history: History, trials: Sequence[Trial], importance: Mapping[str, float]
 ) -> list[tuple[str, str]]:
-    """Titles and SVG images; those with nothing to show are left out."""
+    """Titles and SVG images; empty ones are left out."""
     valued = [trial for trial in trials if history.value(trial) is not None and trial.state in ("finished", "stopped")]
     swept = [{**plan.swept(trial.point), history.metric.name: history.value(trial)} for trial in valued]
     labels = [f"trial {trial.number}: {json.dumps(row, default=str)}" for trial, row in zip(valued, swept, strict=True)]
@@ -124,7 +124,7 @@ def _charts(
 
 
 def _best_by_time(history: History, trials: Sequence[Trial]) -> list[tuple[float, float]]:
-    """(minutes since the first start, best value until then), a step for each trial that ended."""
+    """(minutes, best value so far) for each trial that ended, from the first end on."""
     ended = []
     for trial in trials:
         try:
@@ -149,6 +149,6 @@ def _best_predictions(best: Trial | None) -> list[dict[str, Any]]:
         if not predictions:
             return []
         split = assemble(Run.open(folder).spec, has_begun=True).dataset.split("test")
-    except TextRecognizerError:  # removed or damaged: the report does without
+    except TextRecognizerError:  # removed or damaged: the report is written without
         return []
     return worst_predictions([row for row in predictions if row["position"] < len(split)], split, most=24)

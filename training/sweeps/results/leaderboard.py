@@ -16,7 +16,7 @@ from training.sweeps.trials import Trial
 
 
 def rows(plan: SweepPlan, history: History, trials: Sequence[Trial]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and cells: trial, state, value, test metrics of finished runs, what was swept, run."""
+    """Columns and cells: trial, state, value, test metrics of finished runs, swept parameters, run."""
     swept = list(dict.fromkeys(name for trial in trials for name in plan.swept(trial.point)))
     tested = list(dict.fromkeys(name for trial in trials for name in _test_metrics(trial)))
     has_copies = any(trial.lineage for trial in trials)
@@ -31,7 +31,7 @@ def rows(plan: SweepPlan, history: History, trials: Sequence[Trial]) -> tuple[li
 
 
 def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) -> None:
-    """leaderboard.csv, and best_spec.json, which run_experiment takes as it is."""
+    """Writes leaderboard.csv, and best_spec.json for run_experiment."""
     columns, cells = rows(plan, history, history.ranked())
     text = io.StringIO()
     writer = csv.writer(text)
@@ -45,18 +45,18 @@ def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) ->
 
 
 def best_spec(plan: SweepPlan, history: History) -> dict[str, Any] | None:
-    """The spec of the best trial's first run; None when there is none."""
+    """The spec of the best trial's first run; None if there is none."""
     best = history.best()
     if best is None:
         return None
     try:
         return Run(best.runs[0].folder).read_json("spec.json")
-    except RunError:  # its folder is gone
+    except RunError:  # its folder is missing
         return plan.specs(best.point)[0].to_json()
 
 
 def _test_metrics(trial: Trial) -> dict[str, float]:
-    """Means over the seeds of a finished trial; the loss is of no interest beside rates."""
+    """Means over the seeds of a finished trial; without the loss if there are rates."""
     if trial.state != "finished":
         return {}
     try:

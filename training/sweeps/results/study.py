@@ -1,4 +1,4 @@
-"""A sweep's trials as an Optuna study: what each parameter matters, and a file for optuna-dashboard."""
+"""A sweep's trials as an Optuna study: parameter importance, and a file for optuna-dashboard."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,15 +11,15 @@ from training.sweeps.search.observations import encode
 if TYPE_CHECKING:
     import optuna
 
-# More trials tell no more, and a forest over ten thousand takes minutes.
+# More trials do not help, and a forest over ten thousand takes minutes.
 _MOST_WEIGHED = 500
 
 
 def parameter_importance(space: ParameterSpace, metric: Metric, trials: Sequence[PastTrial]) -> dict[str, float]:
-    """How much of the variation of the metric each parameter explains, largest first; empty for too few trials.
+    """The share of the metric's variance explained by each parameter, largest first; empty for too few trials.
 
-    Values count by their share of the parameter's distribution, listed ones by their place in the list: a long list is
-    one axis to a tree, not as many as it has values.
+    Values are represented by their share of the parameter's distribution, listed ones by their index: so a long list is
+    one axis for a tree, not one per value.
 
     Source: Hutter, Hoos and Leyton-Brown (2014), "An efficient approach for assessing hyperparameter importance"
     (functional ANOVA of a random forest), as implemented by Optuna.
@@ -49,7 +49,7 @@ def parameter_importance(space: ParameterSpace, metric: Metric, trials: Sequence
 def study_of(
     space: ParameterSpace, metric: Metric, trials: Sequence[PastTrial], storage: str | None = None, name: str = ""
 ) -> "optuna.Study":
-    """Trials as an Optuna study of their real values, in the storage of a URL or in memory, for optuna-dashboard."""
+    """Trials as an Optuna study of their actual values, in the storage of a URL or in memory, for optuna-dashboard."""
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
     from optuna.trial import TrialState, create_trial

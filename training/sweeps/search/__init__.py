@@ -1,11 +1,11 @@
-"""Searches: which point to try next, given the seed and the trials so far.
+"""Searches: choose the next point, given the seed and the trials so far.
 
-A further search is one file with a subclass of `Search`, and one line here; or an entry point.
+To add a search: one file with a subclass of `Search`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind
 
-# By the `method` of a sweep's file; --search names any of them, or one from outside.
+# By the `method` of a sweep's file; --search accepts any of them, or an external one.
 SEARCHES = {
     "bayes": "training.sweeps.search.bayes:BayesSearch",
     "grid": "training.sweeps.search.grid:GridSearch",

@@ -1,4 +1,4 @@
-"""Search: asked for a trial, told of trials; and the points that need not be tried again."""
+"""Search: the ask/tell interface, and points that need not be tried again."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
@@ -14,14 +14,14 @@ from training.sweeps.stopping_rules.base import StoppingRule
 
 @dataclass(frozen=True)
 class PastTrial:
-    """A trial as the search sees it.
+    """A trial in the form for searches.
 
     Args:
         number: counted from 1.
-        point: as it was suggested, never what a run made of it.
-        state: finished, stopped, failed, or running while its value is open.
-        values: what its runs reported of the metric, in order (means over seeds).
-        folders: of its runs.
+        point: as suggested, without changes by a run.
+        state: finished, stopped, failed, or running while its value is not final.
+        values: reported values of the metric, in order (means over seeds).
+        folders: folders of its runs.
     """
 
     number: int
@@ -40,17 +40,17 @@ class Suggestion:
 
 
 class Search(ABC):
-    """For trial number n it must give the same answer whenever it was told the same results.
+    """For trial number n it must give the same suggestion whenever it was told the same results.
 
     Args:
-        plan: of the sweep: its space, seed, metric and points to try first.
+        plan: plan of the sweep: its space, seed, metric and points to try first.
         allow_repeats: a point may be suggested again.
-        Further arguments of a subclass's constructor are what stands after its name in `--search NAME:KEY=VALUE,…`.
+        Further arguments of a subclass's constructor come from `--search NAME:KEY=VALUE,…`.
 
     Attributes:
-        excludes: flags of run_sweep, as attributes, that have no meaning with it.
-        size: trials that it needs in all; None where it makes the best of any number.
-        stopping_rule: its own, in place of the file's.
+        excludes: flags of run_sweep, as attributes, that do not apply to it.
+        size: required number of trials; None for any number.
+        stopping_rule: its own rule, replacing the file's.
     """
 
     excludes: Sequence[str] = ()
@@ -62,19 +62,19 @@ class Search(ABC):
 
     @abstractmethod
     def ask(self, number: int) -> Suggestion | None:
-        """The next suggestion; None when there is none left, or none yet."""
+        """The next suggestion; None if there is none left, or none yet."""
 
     @abstractmethod
     def tell(self, trial: PastTrial) -> None:
-        """Reports what is known of a trial so far; a later call replaces an earlier one."""
+        """Reports the current state of a trial; a later call replaces an earlier one."""
 
     def pause_after(self, number: int) -> int | None:  # noqa: ARG002 - most let trials run
-        """The epoch of its own at whose end a trial that starts now pauses, and keeps its weights for others."""
+        """The epoch of a trial that starts now after which it pauses, and keeps its weights for others."""
         return None
 
 
 def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
-    """The search that a sweep's plan asks for. Raises SpecError: it is unknown, or needs a missing package.
+    """The search of a sweep's plan. Raises SpecError: it is unknown, or needs a missing package.
 
     Args:
         allow_repeats: let random and bayes suggest the same point again.
@@ -84,7 +84,7 @@ def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
 
 
 class PointSearch(Search):
-    """A search of a space: the points to try first, and those that were tried; equal are those of equal overrides."""
+    """A search over a space, with points to try first and tried points; points are equal if their overrides are."""
 
     def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:
         assert plan.config is not None
@@ -110,7 +110,7 @@ class PointSearch(Search):
 
     @property
     def all_tried(self) -> bool:
-        """Whether a finite space has no point left."""
+        """Whether no point of a finite space is left."""
         points = None if self.allow_repeats else self.space.distinct_points
         return points is not None and len(self._tried) >= points
 

@@ -1,4 +1,4 @@
-"""Bayesian search, by Optuna's samplers."""
+"""Bayesian search with Optuna's samplers."""
 
 import copy
 import importlib.metadata
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import optuna
 
 SAMPLERS = ("tpe", "gp", "cmaes")
-# What each sampler needs besides Optuna.
+# Packages of each sampler besides Optuna.
 _NEEDED_PACKAGES = {"gp": "torch", "cmaes": "cmaes"}
-# Random trials before the model is asked: fewer than Optuna's ten, since sweeps here are short; measured by
+# Random trials before the model is used: fewer than Optuna's ten, since sweeps here are short; measured by
 # training/benchmarks/sweeps.py.
 STARTUP_TRIALS = 5
-# Written out, and kept in the journal with the version of Optuna, so that an upgrade changes no sweep unnoticed.
+# Explicit, and recorded in the journal with the version of Optuna, so that an upgrade changes no sweep unnoticed.
 TPE_SETTINGS: dict[str, Any] = {"multivariate": True, "group": False, "constant_liar": True, "n_ei_candidates": 24}
-# TPE takes the best tenth of the trials for good, but at most 25: with more trials, only the others become more.
+# TPE's good trials are the best tenth, but at most 25: with more trials, only the number of others increases.
 # With 100, suggestions were worse.
 MOST_MODELLED = 250
 FEW_NUMBERS = 64
@@ -37,19 +37,19 @@ class BayesSearch(RandomSearch):
     """Optuna's samplers, or CMA-ES, over W&B's space.
 
     An Optuna study is rebuilt from the trials so far for each suggestion.
-    Trials that failed count as the metric's `impute` says; those still running keep others away (a constant liar).
+    Failed trials count according to the metric's `impute`; running ones repel others (constant liar).
     """
 
     MOST_PROPOSALS = 50
 
     def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:
         super().__init__(plan, allow_repeats)
-        assert plan.metric is not None  # W&B's schema requires one for bayes
+        assert plan.metric is not None  # W&B's schema requires a metric for bayes
         self._metric = plan.metric
         self._trials: dict[int, PastTrial] = {}
         self._running = set[int]()
-        self._ranked: list[tuple[float, int]] = []  # best value and number of the others, the best first
-        self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # as Optuna has them; making them is half the work
+        self._ranked: list[tuple[float, int]] = []  # best value and number of the others, best first
+        self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # Optuna's trials; creating them is half the work
         self._axes = {parameter.name: _Axis.of(parameter) for parameter in self.space.searchable}
         check_sampler(plan.sampler)
         self._evolution = Evolution(plan.seed, STARTUP_TRIALS) if plan.sampler == "cmaes" else None
@@ -86,7 +86,7 @@ class BayesSearch(RandomSearch):
         return {package: importlib.metadata.version(package), **settings}
 
     def _modelled(self) -> list[PastTrial]:
-        """The trials the model rests on: all, or of very many the best and an even sample of the others."""
+        """The trials for the model: all, or if there are very many the best and an even sample of the others."""
         ended = [number for _, number in self._ranked]
         if len(self._trials) > MOST_MODELLED:
             room = max(1, MOST_MODELLED - len(self._running))
@@ -99,7 +99,7 @@ class BayesSearch(RandomSearch):
         if self._evolution is None:
             params = self._ask_optuna(modelled, number, draw)
             return self.space.point(lambda parameter: self._axes[parameter.name].value(params[parameter.name]))
-        # All trials, not a selection: its generations follow one another.
+        # All trials, not a selection: its generations are consecutive.
         trials = [self._trials[known] for known in sorted(self._trials)]
         told = [
             (tuple(axis.parameter.share_of(value) for axis, value in self._placed(trial.point)), value)
@@ -135,23 +135,24 @@ class BayesSearch(RandomSearch):
             if known is None or (known.state, known.value) != (state, value):
                 params = {axis.parameter.name: axis.coordinate(value) for axis, value in self._placed(trial.point)}
                 known = optuna.trial.create_trial(params=params, distributions=distributions, value=value, state=state)
-                # A study copies each trial to number it; nothing in it is changed, so a shallow copy will do.
+                # A study copies each trial to number it; as nothing else changes, a shallow copy is enough.
                 known.__deepcopy__ = lambda _memo, known=known: copy.copy(known)  # type: ignore[attr-defined]
                 self._frozen[trial.number] = known
             study.add_trial(known)
         return study.ask(distributions).params
 
     def _observed(self, trials: Sequence[PastTrial]) -> list[tuple[PastTrial, float | None]]:
-        """Trials with their value, to be minimised, None while it is open."""
+        """Trials with their value, to be minimised, None while it is not final."""
         return list(zip(trials, observed_values(self._metric, trials), strict=True))
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """How Optuna sees a parameter.
+    """A parameter for Optuna.
 
-    A list and few whole numbers as they are, everything else as its share of the distribution, from 0 to 1, so that any
-    distribution of W&B's is sampled exactly. (Of many whole numbers, TPE would take half its time to weigh each.)
+    Lists and few integers are passed as they are, everything else as its share of the distribution, from 0 to 1, so
+    that all of W&B's distributions are sampled exactly. (With many integers, TPE would take half its time to weigh
+    each.)
     """
 
     parameter: Parameter

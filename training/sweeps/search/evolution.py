@@ -1,20 +1,20 @@
-"""Evolution: the covariance matrix adaptation strategy (CMA-ES), a function of its seed and of the trials so far."""
+"""Evolution: covariance matrix adaptation (CMA-ES), as a function of its seed and of the trials so far."""
 
 import hashlib
 import importlib
 from collections.abc import Sequence
 from typing import Any
 
-# Of the side of the unit cube; a tenth of the first suggestions come to lie further than 0.4 from the mean.
+# Of the side of the unit cube; a tenth of the first suggestions are further than 0.4 from the mean.
 FIRST_SPREAD = 0.25
 
 Told = tuple[tuple[float, ...], float]
 
 
 class Evolution:
-    """Suggests points of the unit cube. Told the same trials it suggests the same, also after a restart.
+    """Suggests points of the unit cube. With the same trials it suggests the same, even after a restart.
 
-    Optuna's own sampler keeps the strategy's state in a study; a study that is rebuilt from its trials loses it.
+    Optuna's own sampler stores the strategy's state in a study; a study that is rebuilt from its trials loses it.
 
     Args:
         startup: number of trials before the first generation; the best of them is its mean.
@@ -31,16 +31,16 @@ class Evolution:
         """The next point to try.
 
         Args:
-            trials: (point, value to be minimised) of those that have ended, in the order of their numbers; at least as
-                many as come before the first generation.
-            number, draw: of the suggestion.
+            trials: (point, value to be minimised) of ended trials, in the order of their numbers; at least as many as
+                precede the first generation.
+            number, draw: number and draw of the suggestion.
         """
         self._tell(list(trials))
         self._strategy.reseed_rng(self._seed_of(f"{number}/{draw}"))
         return tuple(map(float, self._strategy.ask()))
 
     def _tell(self, trials: list[Told]) -> None:
-        """Whole generations only; a trial that ended late, or is worth something else now, has all be told again."""
+        """Tells whole generations; if a trial ended late, or its value has changed, all are told again."""
         if self._strategy is None or trials[: len(self._told)] != self._told:
             self._told = trials[: self._startup]
             self._begin_at(min(self._told, key=lambda told: told[1])[0])

@@ -5,13 +5,13 @@ from training.sweeps.search.base import PointSearch, Suggestion
 
 
 class GridSearch(PointSearch):
-    """W&B's grid: every point once, in W&B's order. A point that failed counts as tried; the sweep retries runs."""
+    """W&B's grid: every point once, in W&B's order. Failed points count as tried; the sweep retries runs."""
 
-    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:  # noqa: ARG002 - each point is there once
+    def __init__(self, plan: SweepPlan, allow_repeats: bool = False) -> None:  # noqa: ARG002 - each point exists once
         super().__init__(plan)
         self._next = 0
 
-    def suggest(self, number: int) -> Suggestion | None:  # noqa: ARG002 - in order, whatever the number
+    def suggest(self, number: int) -> Suggestion | None:  # noqa: ARG002 - in order, for any number
         grid = self.space.grid
         while self._next < grid.size:
             if self.may_try(point := grid[self._next]):

@@ -1,7 +1,7 @@
-"""What a bayes search learns from the runs so far: points in the unit cube, and what each was worth.
+"""The observations of a bayes search: points in the unit cube, and their values.
 
 The encoding, the choice of a run's value and the imputation of missing ones are W&B's, so that `impute` and
-`impute_while_running` mean the same; docs/explanation/differences-from-wandb.md lists the defects mended
+`impute_while_running` mean the same; docs/explanation/differences-from-wandb.md lists the defects that are fixed
 here.
 """
 
@@ -14,16 +14,16 @@ from training.sweeps.file.parameter import MISSING, look_up
 from training.sweeps.file.parameters import ParameterSpace
 from training.sweeps.search.base import PastTrial
 
-# `stopped` is this project's: a run that was asked to stop and ended in order, as one that W&B sees finish.
+# `stopped` exists only here: a run that was stopped on request, which counts as finished for W&B.
 _FINISHED = ("finished", "stopped")
 _FAILED = ("failed", "crashed", "killed")
 
 
 def observed_values(metric: Metric, trials: Sequence[PastTrial]) -> list[float | None]:
-    """What each trial is worth, to be minimised: negated where the goal is to maximize; None while that is open.
+    """The value of each trial, to be minimised: negated if the goal is to maximize; None while it is not final.
 
-    A finished trial counts with its best value. One that failed, or never reported the metric, is imputed: with its own
-    best or latest value, or the worst value that any trial that has ended ever reported; with 0 where there is none.
+    A finished trial has its best value. One that failed, or never reported the metric, is imputed: with its own best or
+    latest value, or the worst value reported by any ended trial; with 0 if there is none.
     """
     ended = [trial for trial in trials if trial.state in (*_FINISHED, *_FAILED)]
     worst = max((metric.sign * value for trial in ended for value in trial.values), default=0.0)
@@ -31,12 +31,12 @@ def observed_values(metric: Metric, trials: Sequence[PastTrial]) -> list[float |
 
 
 def best_value(trial: PastTrial, sign: int) -> float:
-    """The lowest value, of the negated ones where `sign` is -1; infinite where there is none."""
+    """The lowest value, after multiplication by `sign`; infinite if there is none."""
     return min((sign * value for value in trial.values), default=math.inf)
 
 
 def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
-    """The shares of a point's values (see `Parameter.cdf`); what it lacks counts as 0, or as the first value listed."""
+    """The shares of a point's values (see `Parameter.cdf`); missing ones count as 0, or as the first value listed."""
     row = []
     for parameter in space.searchable:
         value = look_up(point, parameter.path)

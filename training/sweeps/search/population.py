@@ -22,7 +22,7 @@ from training.sweeps.search.base import PastTrial, Suggestion
 from training.sweeps.search.random import RandomSearch
 from training.sweeps.stopping_rules.base import Decision, StoppingRule
 
-# Of train_args: what all members must have in common for their epochs to be comparable.
+# Keys of train_args that must be equal for all members, so that their epochs are comparable.
 _IN_COMMON = ("epochs", "minutes", "steps_per_epoch", "early_stopping", "initial_weights", "monitor")
 
 
@@ -31,9 +31,9 @@ class Copy:
     """How a trial came to be.
 
     Args:
-        parent: the trial whose weights it begins with.
-        replaces: the trial that ends for it.
-        epoch: of the population, at which it begins.
+        parent: the trial whose weights it starts from.
+        replaces: the trial that it replaces.
+        epoch: epoch of the population at which it starts.
     """
 
     parent: int
@@ -43,11 +43,11 @@ class Copy:
 
 @dataclass(frozen=True)
 class Verdict(Decision):
-    """What a round says about a trial.
+    """The result of a round for a trial.
 
     Args:
-        band: the epoch of the round; only of a trial that it ends: whether a run pauses is known when it starts.
-        rank: among all that were compared, from 1.
+        band: the epoch of the round; only for a trial that it ends: whether a run pauses is known when it starts.
+        rank: rank among all compared trials, from 1.
     """
 
     stop: bool = False
@@ -73,16 +73,16 @@ class Verdict(Decision):
 
 
 class Rounds(StoppingRule):
-    """Which trials a population consists of, and which of them end: a function of the snapshots that their runs kept.
+    """The trials of a population, and which of them end, as a function of the snapshots of their runs.
 
-    At the end of every `interval` epochs all members pause. Once the last one has, the worst `exchanged` of them end,
-    and for each a copy of one of the best begins. Trials are numbered in that order, so that a search which is told
-    the same trials makes the same rounds. A trial that has ended without a snapshot of the round is the worst.
+    After every `interval` epochs all members pause. Once all have paused, the worst `exchanged` of them end, and for
+    each a copy of one of the best starts. Trials are numbered in that order, so that a search with the same trials
+    makes the same rounds. A trial that has ended without a snapshot of the round is the worst.
     """
 
     def __init__(self, size: int, interval: int, epochs: int, exchanged: int, seed: int, metric: Metric) -> None:
         self.copies: dict[int, Copy] = {}
-        self.begun = dict.fromkeys(range(1, size + 1), 0)  # the epoch of the population at which each trial begins
+        self.begun = dict.fromkeys(range(1, size + 1), 0)  # the epoch of the population at which each trial starts
         self.trials: dict[int, PastTrial] = {}
         self._size = size
         self._boundaries = list(range(interval, epochs, interval))
@@ -92,19 +92,19 @@ class Rounds(StoppingRule):
         self._members = list(self.begun)
         self._verdicts: dict[int, Verdict] = {}  # of the latest round of each trial
         self._numbers: dict[str, int] = {}
-        self._read: dict[Path, float | None] = {}  # what each snapshot is worth, which never changes
+        self._read: dict[Path, float | None] = {}  # the value of each snapshot, which never changes
 
     def tell(self, trial: PastTrial) -> None:
         self.trials[trial.number] = trial
         self._numbers |= {folder.name: trial.number for folder in trial.folders}
 
     def advance(self) -> None:
-        """Makes the rounds for which every member is ready."""
+        """Makes the rounds for which all members are ready."""
         while self._boundaries and all(map(self._has_arrived, self._members)):
             self._make_round(self._boundaries.pop(0))
 
     def pause_after(self, number: int) -> int | None:
-        """The epoch of its own at which a trial pauses next."""
+        """The trial's own epoch at which it pauses next."""
         self.advance()
         return self._boundaries[0] - self.begun[number] if self._boundaries else None
 
@@ -114,7 +114,7 @@ class Rounds(StoppingRule):
         waits = bool(self._boundaries) and number in self._members and self._value_at(number, self._boundaries[0])[0]
         return Verdict(pause=True) if waits else self._verdicts.get(number, Verdict())
 
-    def report(self, run_id: str, values: Any) -> None: ...  # snapshots say it
+    def report(self, run_id: str, values: Any) -> None: ...  # values come from snapshots
 
     def forget(self, run_id: str) -> None: ...
 
@@ -151,14 +151,14 @@ class Rounds(StoppingRule):
         self._prune(values.keys() - {copy.parent for copy in self.copies.values() if copy.epoch == epoch}, epoch)
 
     def _prune(self, numbers: Iterable[int], epoch: int) -> None:
-        """Deletes weights that no copy begins with. What they are worth stays: another driver decides by it again."""
+        """Deletes weights that no copy starts from. Their values stay, so that another driver decides the same."""
         for number in numbers:
             for folder in self.trials[number].folders[:1]:
                 with suppress(OSError):
                     (snapshot_of(folder, epoch - self.begun[number]) / WEIGHTS).unlink(missing_ok=True)
 
     def _value_at(self, number: int, epoch: int) -> tuple[bool, float | None]:
-        """Whether a trial has a snapshot of an epoch of the population, and what it is worth."""
+        """Whether a trial has a snapshot of an epoch of the population, and its value."""
         trial = self.trials[number]
         folder = snapshot_of(trial.folders[0], epoch - self.begun[number]) if trial.folders else None
         if folder is not None and folder not in self._read and folder.exists():
@@ -177,9 +177,9 @@ class PopulationSearch(RandomSearch):
     Args:
         size: number of trials that train at the same time, or in turn if there are fewer devices.
         interval: epochs between two rounds.
-        quantile: fraction that is replaced in a round, and fraction that is copied from.
-        resample: probability that an argument of a copy is drawn again.
-        change: fraction by which a number that is not drawn again grows or shrinks.
+        quantile: fraction replaced in a round, and fraction copied from.
+        resample: probability that an argument of a copy is resampled.
+        change: fraction by which a number that is not resampled grows or shrinks.
     Source: Jaderberg et al. (2017), "Population Based Training of Neural Networks".
     """
 
@@ -243,7 +243,7 @@ class PopulationSearch(RandomSearch):
 
 
 def _checked_metric(plan: SweepPlan) -> Metric:
-    """The metric that trials are compared by. Raises SpecError: there is none, or the space is no population's."""
+    """The metric of the population. Raises SpecError: there is none, or the space does not suit a population."""
     config = plan.config
     assert config is not None
     if plan.method == "grid":
@@ -265,7 +265,7 @@ def _checked_metric(plan: SweepPlan) -> Metric:
 
 
 def _checked_epochs(plan: SweepPlan, interval: int) -> int:
-    """The epochs of every member. Raises SpecError: they are not counted in epochs, or have no room for a round."""
+    """The epochs of every member. Raises SpecError: the length is not in epochs, or too short for a round."""
     assert plan.config is not None
     args = assemble(plan.specs(plan.config.space.random_point(plan.seed, 1))[0]).train_args
     for name in ("minutes", "early_stopping"):

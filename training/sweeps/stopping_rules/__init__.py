@@ -1,11 +1,11 @@
-"""Stopping rules: which running trials are not worth going on with.
+"""Stopping rules: decide which running trials to stop early.
 
-A further rule is one file with a subclass of `StoppingRule`, and one line here; or an entry point.
+To add a rule: one file with a subclass of `StoppingRule`, and one line here; or an entry point.
 """
 
 from text_recognizer.registry import add_kind
 
-# By the `type` of `early_terminate`; --stopping-rule names any of them, or one from outside.
+# By the `type` of `early_terminate`; --stopping-rule accepts any of them, or an external one.
 STOPPING_RULES = {
     "hyperband": "training.sweeps.stopping_rules.hyperband:Hyperband",
     "successive_halving": "training.sweeps.stopping_rules.successive_halving:SuccessiveHalving",

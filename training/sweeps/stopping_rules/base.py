@@ -1,4 +1,4 @@
-"""StoppingRule: which runs of a sweep are not worth going on with, by what all of them have reported."""
+"""StoppingRule: decides which runs of a sweep to stop early, by the reports of all runs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,8 @@ class Decision(ABC):
 
     Args:
         stop: end the run at its next checkpoint.
-        pause: interrupt it there; it goes on when the rule no longer says so.
-        band: where the run stands by the rule; a decision is written down when this changes. None: nothing to say yet.
+        pause: interrupt it there; it continues when the rule no longer says so.
+        band: the position of the run in the rule; a decision is recorded when this changes. None: no decision yet.
     """
 
     stop: bool
@@ -27,25 +27,24 @@ class Decision(ABC):
     @property
     @abstractmethod
     def facts(self) -> Mapping[str, Any]:
-        """What the decision is based on, as plain JSON, for the sweep's journal."""
+        """The basis of the decision, as plain JSON, for the sweep's journal."""
 
 
 class StoppingRule(ABC):
-    """Decides from the values that runs have reported, never from the order in which they arrived.
+    """Decides by the values that runs have reported, independent of the order in which they arrived.
 
     Args:
-        goal: of the metric.
-        Further arguments of a subclass's constructor are what stands after its name in
-        `--stopping-rule NAME:KEY=VALUE,…`.
+        goal: goal of the metric.
+        Further arguments of a subclass's constructor come from `--stopping-rule NAME:KEY=VALUE,…`.
     """
 
     @abstractmethod
     def report(self, run_id: str, values: Iterable[Any]) -> None:
-        """Adds values of the metric as a run logged them; what is not a finite number does not count."""
+        """Adds values of the metric logged by a run; values that are not finite numbers are ignored."""
 
     @abstractmethod
     def forget(self, run_id: str) -> None:
-        """Takes a run's values back: it starts over, or its file was repaired."""
+        """Removes a run's values: it starts over, or its file was repaired."""
 
     @abstractmethod
     def decide(self, run_id: str) -> Decision:

@@ -1,8 +1,8 @@
 """Early termination: W&B's hyperband rule, which stops runs that are worse than most at the same number of reports.
 
 The rule is asynchronous successive halving with a single bracket. A band is a number of reports of the metric. At the
-last band a run has reached, its value is compared with a threshold: the value at place int(n / eta) of the n runs that
-have reached that band, best first. Worse than the threshold means stop; an equal value stays.
+last band a run has reached, its value is compared with a threshold: the value at index int(n / eta) of the n runs that
+have reached that band, best first. A run with a worse value is stopped, one with an equal value is not.
 """
 
 import math
@@ -25,8 +25,8 @@ _MOST_BANDS = 100_000
 class Hyperband(StoppingRule):
     """W&B's hyperband: a run stops where its metric is worse than that of most runs at the same number of reports.
 
-    Kept up to date as runs report: a run is judged in microseconds however many there are. A decision depends only on
-    what was reported, not on the order in which runs did so.
+    Updated incrementally: a decision takes microseconds for any number of runs. It depends only on the reports, not on
+    their order.
 
     Args:
         min_iter: the first band; each further band is eta times as far.
@@ -51,7 +51,7 @@ class Hyperband(StoppingRule):
         self.eta = eta
         self.strict = strict
         try:
-            self.bands = bands_of(min_iter, max_iter, s, eta)  # ascending; the same number may come twice
+            self.bands = bands_of(min_iter, max_iter, s, eta)  # ascending; a number may occur twice
         except OverflowError:
             raise SpecError(f"stopping rule 'hyperband' has bands too large or too many with eta {eta}.") from None
         if not self.bands:
@@ -65,7 +65,7 @@ class Hyperband(StoppingRule):
 
     @classmethod
     def from_config(cls, early_terminate: Mapping[str, Any], goal: Goal = "minimize") -> "Hyperband":
-        """From the section of a sweep, checked before; `max_iter` wins over `min_iter`."""
+        """From the checked section of a sweep; `max_iter` takes precedence over `min_iter`."""
         unused = ("type", "min_iter") if "max_iter" in early_terminate else ("type", "s")
         return cls(goal, **{key: value for key, value in early_terminate.items() if key not in unused})
 
@@ -98,7 +98,7 @@ class Hyperband(StoppingRule):
         )
 
     def value_at(self, band: int, place: int) -> float:
-        """A value of the runs that have reached a band; that at place 0 is the best."""
+        """A value of the runs that have reached a band; index 0 is the best."""
         return self.sign * self._at_band[band][place]
 
     def describe(self, most: int = 6) -> str:
@@ -121,13 +121,13 @@ class _Progress:
 
 @dataclass(frozen=True)
 class HyperbandDecision(Decision):
-    """What the rule says about one run, and what that rests on.
+    """The decision about one run, and its basis.
 
     Args:
-        reports: how many usable values of the metric the run has reported.
+        reports: number of usable values of the metric that the run has reported.
         band: the last band it has reached; None before the first.
-        value: what was compared: the value at the band when strict, else the best so far.
-        runs_at_band: how many runs have reached the band, this one among them.
+        value: the compared value: that at the band if strict, else the best so far.
+        runs_at_band: number of runs that have reached the band, including this one.
     """
 
     rule: Hyperband = field(repr=False, compare=False)
@@ -155,12 +155,12 @@ class HyperbandDecision(Decision):
 
 
 def threshold_index(runs: int, eta: float) -> int:
-    """The place, counted from 0, of the threshold among runs sorted best first."""
-    return int((1.0 / eta) * runs)  # not runs / eta: the product's rounding decides ties, and W&B's is this
+    """The index of the threshold among runs sorted best first."""
+    return int((1.0 / eta) * runs)  # not runs / eta: rounding decides ties, and W&B computes this product
 
 
 def bands_of(min_iter: float | None, max_iter: float | None, s: int | None, eta: float) -> tuple[int, ...]:
-    """The bands, ascending; none for a small max_iter. Raises OverflowError: more than 100,000, or too far."""
+    """The bands, ascending; none for a small max_iter. Raises OverflowError: more than 100,000, or too large."""
     bands: list[int] = []
     if max_iter is not None:
         band = max_iter

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving that promotes: runs pause at a rung, and the best of them go on."""
+"""Asynchronous successive halving with promotion: runs pause at a rung, and the best of them continue."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from training.sweeps.stopping_rules.hyperband import Hyperband, HyperbandDecisio
 class SuccessiveHalving(StoppingRule):
     """Every run pauses at each rung unless it is among the best 1/eta of the runs that have reached it.
 
-    A paused run continues from its checkpoint as soon as it is among them; W&B's hyperband stops runs for good.
+    A paused run continues from its checkpoint as soon as it is among them; W&B's hyperband stops runs permanently.
 
     Args:
-        min_iter: reports of the metric up to the first rung; each further rung is eta times as far.
+        min_iter: reports of the metric up to the first rung; each further rung is at eta times as many.
         eta: one in eta runs continues.
     Source: Li et al. (2020), "A System for Massively Parallel Hyperparameter Tuning".
     """
@@ -52,7 +52,7 @@ class SuccessiveHalving(StoppingRule):
 
 @dataclass(frozen=True)
 class RungDecision(HyperbandDecision):
-    """Where a run stands among those at its rung; the threshold is the worst value that goes on, None for too few."""
+    """The position of a run among those at its rung; threshold: the worst value that continues, None for too few."""
 
     pause: bool = False
 

@@ -1,1 +1,1 @@
-"""Sweeps registered with W&B and served by its agents."""
+"""Sweeps registered at W&B and served by its agents."""

@@ -1,4 +1,4 @@
-"""AgentTrial: what W&B's agent tells a program that it starts, by environment variables and a file of values."""
+"""AgentTrial: information from W&B's agent to a program it starts, in environment variables and a file of values."""
 
 import json
 import os
@@ -20,11 +20,11 @@ VARIABLES = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
 
 @dataclass(frozen=True)
 class AgentTrial:
-    """One trial of a W&B sweep, as its agent starts it; without a sweep's id it is one that W&B does not know.
+    """One trial of a W&B sweep, as started by its agent; without a sweep id, W&B does not know it.
 
     Args:
-        run_id: the run's, here and at W&B.
-        values: what the sweep suggests, exactly; the command line may have lost their types, or have none of them.
+        run_id: id of the run, here and at W&B.
+        values: exact values suggested by the sweep; the command line may have lost types, or have none of them.
     """
 
     sweep_id: str | None
@@ -35,7 +35,7 @@ class AgentTrial:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> "AgentTrial | None":
-        """None where no agent started this process. Raises SpecError: its variables or file of values are wrong."""
+        """None if no agent started this process. Raises SpecError: its variables or file of values are invalid."""
         sweep_id, run_id, path = (environ.get(name) or None for name in VARIABLES)
         if path is None and (sweep_id is None or run_id is None):
             return None
@@ -51,20 +51,20 @@ class AgentTrial:
 
     @property
     def group(self) -> str:
-        """What runs of the sweep are filed under: its folder where it was registered from here."""
+        """The experiment group of the sweep's runs: its folder if it was registered from here."""
         if self.sweep_id is None:
             return "default"
         folder = self._folder_here()
         return folder.name if folder is not None else f"sweep-{self.sweep_id}"
 
     def without_values(self, argv: Sequence[str]) -> list[str]:
-        """A command line without what only repeats the values: as JSON, as a file of JSON, or their bare names."""
+        """A command line without arguments that repeat the values: as JSON, as a JSON file, or their bare names."""
         return [word for word in argv if word not in self.values and not self._are_the_values(word)]
 
     def overrides(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Overrides of the spec by dotted key: those of the command line, and over them the sweep's own values.
+        """Overrides of the spec by dotted key: those of the command line, overridden by the sweep's own values.
 
-        A group of parameters changes only the values it has, as a sweep here does it.
+        A group of parameters changes only its own values, as in a sweep here.
         """
         others = {name: value for name, value in given.items() if name not in self.values}
         folder = self._folder_here()
@@ -72,13 +72,13 @@ class AgentTrial:
             from training.sweeps.file.config import SweepConfig
 
             return others | SweepConfig.from_file(folder / "sweep.yaml").space.values_of(self.values)
-        # Where the sweep's file is not known, a mapping is taken for a group of parameters.
+        # If the sweep's file is unknown, a mapping is assumed to be a group of parameters.
         groups = {name: value for name, value in self.values.items() if isinstance(value, dict) and "." not in name}
         plain = {name: value for name, value in self.values.items() if name not in groups}
         return {**others, **flatten(groups), **plain}
 
     def earlier_run(self, experiment_group: str) -> Run | None:
-        """The run, where an earlier agent began it."""
+        """The run, if an earlier agent started it."""
         folder = runs_folder() / group_folder_name(experiment_group) / str(self.run_id)
         return Run.open(folder) if is_made(folder) else None
 
@@ -100,7 +100,7 @@ class AgentTrial:
 
 
 def _read_values(path: str) -> dict[str, Any]:
-    """The values in W&B's file: {wandb_version: 1, NAME: {value: VALUE}, …}."""
+    """Reads the values from W&B's file: {wandb_version: 1, NAME: {value: VALUE}, …}."""
     from text_recognizer.yaml_source import YamlSource
 
     try:

@@ -1,4 +1,4 @@
-"""Agents: W&B's agents on this machine, one a device, for a sweep that W&B owns."""
+"""Agents: W&B's agents on this machine, one per device, for a sweep owned by W&B."""
 
 import contextlib
 import os
@@ -21,11 +21,11 @@ from training.terminal.command_line import say
 from training.tracking.wandb.sweep_link import SweepLink
 
 POLL_S = 0.2
-# Between two looks for a device that is free.
+# Interval of checks for a free device.
 NEXT_TRY_S = 1.0
-# How often an agent that broke down is started again.
+# How often a crashed agent is restarted.
 RESTARTS = 3
-# How long the run of an agent that died has to reach a checkpoint.
+# Time for the run of a dead agent to reach a checkpoint.
 PREEMPTION_S = 30.0
 
 
@@ -33,11 +33,11 @@ class Agents:
     """Serves a sweep until no agent is left.
 
     Each agent has a lease on its device, which every run it starts inherits; this process keeps the lease too, until
-    the last process of the agent is gone. So no two of them ever have the same device, however they die.
+    the last process of the agent has exited. So no two of them ever have the same device.
 
     Args:
-        folder: of the sweep; the agents' files are in its .agents/.
-        count: how many agents; those without a free device start when there is one.
+        folder: folder of the sweep; the agents' files are in its .agents/.
+        count: number of agents; those without a free device start when there is one.
         request: the devices of each.
     """
 
@@ -57,8 +57,8 @@ class Agents:
         return self._interrupts > 0
 
     def serve(self, look: Callable[[], None], wish: Callable[[], Wish]) -> None:
-        """Returns when all agents have ended; looks several times a second, and obeys the wish of the sweep."""
-        first = self._lease(timeout_s=None)  # so that one is at work; Ctrl-C still ends the wait by itself
+        """Returns when all agents have exited; polls several times a second, and follows the wish of the sweep."""
+        first = self._lease(timeout_s=None)  # so that at least one is running; Ctrl-C still ends the wait
         earlier = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._slots[0].start(first)
@@ -89,10 +89,10 @@ class Agents:
             return
         if code == 0:
             slot.end()
-        elif self._stopping or self.interrupted:  # told to leave while it started, it says that it broke down
-            if not any(slot.runs()):  # one that it left behind comes to its end, or to a checkpoint
+        elif self._stopping or self.interrupted:  # told to leave during its start, it reports a crash
+            if not any(slot.runs()):  # a run left behind reaches its end, or a checkpoint
                 slot.end()
-        elif is_over(self._sweep):  # its exit code is that of a breakdown
+        elif is_over(self._sweep):  # its exit code is that of a crash
             slot.end()
         else:
             say(f"agent {slot.number} broke down (exit code {code}), see {slot.log}")
@@ -118,8 +118,8 @@ class Agents:
                 slot.take_no_more()
                 if self._interrupts:
                     slot.preempt()
-        # Other machines may serve the sweep too; agents of a paused one keep asking, and W&B gives them nothing. Last,
-        # since it may take long to answer.
+        # Other machines may serve the sweep too; agents of a paused sweep keep asking, and W&B gives them nothing.
+        # Last, since the response may take long.
         if wish != self._told:
             self._told = wish
             try:
@@ -134,7 +134,7 @@ class Agents:
 
 
 class _Slot:
-    """One agent after the other, on one device."""
+    """Successive agents on one device."""
 
     def __init__(self, number: int, sweep: SweepLink, folder: Path) -> None:
         self.number = number
@@ -174,7 +174,7 @@ class _Slot:
             )
 
     def exit_code(self) -> int | None:
-        """Its exit code once it has ended. It is not reaped yet: its number stays its session's until `_kill_rest`."""
+        """Its exit code once it has exited. It is not yet reaped, so its id stays its session's until `_kill_rest`."""
         assert self.process is not None
         ended = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is None:
@@ -182,13 +182,13 @@ class _Slot:
         return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def take_no_more(self) -> None:
-        """Tells it what Ctrl-C tells an agent: to wait for its run to end, and leave."""
+        """Like Ctrl-C for an agent: wait for its run to end, and exit."""
         if self.process is not None and not self._told:
             self._told = True
             os.kill(self.process.pid, signal.SIGINT)
 
     def preempt(self) -> None:
-        """Has its run write a checkpoint and end; W&B gives it out again later."""
+        """Makes its run write a checkpoint and end; W&B assigns it again later."""
         for process in self.runs():
             if process not in self._preempted:
                 self._preempted.add(process)
@@ -196,7 +196,7 @@ class _Slot:
                     os.kill(process, signal.SIGUSR1)
 
     def preempt_and_wait(self) -> None:
-        """Preempts the run that an agent left behind; it is killed where that takes too long."""
+        """Preempts the run left behind by an agent; kills it after a time-out."""
         until = time.monotonic() + PREEMPTION_S
         while any(self.runs()) and time.monotonic() < until:
             self.preempt()
@@ -216,12 +216,12 @@ class _Slot:
         for lock in self._folder.glob("*/run.lock"):
             with contextlib.suppress(OSError, ValueError, IndexError):
                 number = int(lock.read_text(encoding="utf-8").split()[1])
-                # Before it is running, it does not know what the signal means.
+                # Before it is running, it does not handle the signal.
                 if os.getsid(number) == self.process.pid and Run.open(lock.parent).status().state == "running":
                     yield number
 
     def _kill_rest(self) -> None:
-        """Kills what the agent left; its mirrors are in other sessions and go on."""
+        """Kills the agent's remaining processes; its mirrors are in other sessions and continue."""
         if self.process is not None:
             kill_session(self.process.pid)
             self.process.wait()

@@ -1,4 +1,4 @@
-"""Registration: makes a sweep known to W&B by W&B's own command, so that the file means there what it means to W&B."""
+"""Registration of a sweep at W&B with W&B's own command, so that the file has exactly W&B's semantics."""
 
 import json
 import os
@@ -16,21 +16,21 @@ from training.sweeps.folder import SweepFolder, Wish
 from training.terminal.command_line import say
 from training.tracking.wandb.sweep_link import SweepLink
 
-# In the folder of a sweep: where it is at W&B.
+# File in the folder of a sweep with its location at W&B.
 REGISTERED_FILE = "wandb.json"
 TIMEOUT_S = 120
 _DONE: dict[Wish, str] = {"run": "resumed", "pause": "paused", "stop": "stopped", "cancel": "cancelled"}
-# Not violations and warnings, but what is printed here too, in other words.
+# Not violations and warnings, but messages that are also printed here, in other words.
 _SAID_HERE = re.compile(r"Creating sweep|View sweep at|Run sweep agent|Loaded credentials|^\s*$")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = None) -> SweepLink:
-    """Registers a sweep's file and notes in its folder where it is. Raises RunError: no answer, refused, or known.
+    """Registers a sweep's file and records its location in its folder. Raises RunError: no response, refused, or known.
 
     Args:
-        done: runs that W&B has; they stand for the points they tried.
-        file: the copy in the folder unless given.
+        done: runs at W&B, whose points are done.
+        file: by default the copy in the folder.
     """
     known = registered(folder)
     if known is not None:
@@ -59,14 +59,14 @@ def register(folder: SweepFolder, done: Sequence[Run] = (), file: Path | None = 
 
 
 def registered(folder: SweepFolder) -> SweepLink | None:
-    """Where a sweep is at W&B, if it is."""
+    """The location of a sweep at W&B, if it is registered."""
     return SweepLink.of(read_object_if_any(folder.path / REGISTERED_FILE))
 
 
 def steer(link: SweepLink, wish: Wish) -> None:
-    """Tells W&B and its agents what was asked of a sweep. Raises RunError: no answer, or the sweep is over there.
+    """Sends a wish for a sweep to W&B and its agents. Raises RunError: no response, or the sweep has ended there.
 
-    Paused or stopped, it gives out no more runs, and running ones go on; cancelled, agents kill theirs.
+    If paused or stopped, no more runs are assigned, and running ones continue; if cancelled, agents kill theirs.
     """
     action = "resume" if wish == "run" else wish
     said = _wandb("sweep", f"--{action}", link.path)
@@ -76,7 +76,7 @@ def steer(link: SweepLink, wish: Wish) -> None:
 
 
 def is_over(link: SweepLink) -> bool:
-    """Whether W&B has ended a sweep, as far as it answers. Another process asks, so that this one need not import."""
+    """Whether W&B reports a sweep as ended. Uses another process, so that this one need not import wandb."""
     asking = "import sys, wandb; print(wandb.Api().sweep(sys.argv[1]).state)"
     try:
         return not {"FINISHED", "CANCELED"}.isdisjoint(_output([sys.executable, "-c", asking, link.path]).splitlines())
@@ -85,7 +85,7 @@ def is_over(link: SweepLink) -> bool:
 
 
 def folder_of_registered(sweep_id: str, root: Path) -> str | None:
-    """The name of the folder of a sweep that was registered from here."""
+    """The folder name of a sweep that was registered from here."""
     for path in sorted(root.glob(f"*/{REGISTERED_FILE}")):
         if (link := registered(SweepFolder(path.parent))) is not None and link.id == sweep_id:
             return path.parent.name
@@ -93,12 +93,12 @@ def folder_of_registered(sweep_id: str, root: Path) -> str | None:
 
 
 def wandb_command() -> list[str]:
-    """W&B's command line of this environment, whatever is on the PATH."""
+    """W&B's command line of this environment, regardless of the PATH."""
     return [sys.executable, "-m", "wandb"]
 
 
 def without_sweep() -> dict[str, str]:
-    """The environment without the trial of an agent that this process may serve itself."""
+    """The environment without the variables of an agent's trial that this process may be running in."""
     return {name: value for name, value in os.environ.items() if name not in ("WANDB_SWEEP_ID", "WANDB_RUN_ID")}
 
 
@@ -107,7 +107,7 @@ def _wandb(*arguments: str) -> str:
 
 
 def _output(command: Sequence[str]) -> str:
-    """What a command prints. Raises RunError: it takes too long."""
+    """The output of a command. Raises RunError: it takes too long."""
     try:
         done = subprocess.run(
             command,

@@ -1,4 +1,4 @@
-"""A sweep that W&B owns and this machine serves: registered once, with a folder like any other sweep's."""
+"""Serves a sweep owned by W&B on this machine: registered once, with a folder like any other sweep."""
 
 from pathlib import Path
 
@@ -28,8 +28,8 @@ def check_servable(plan: SweepPlan, request: DeviceRequest) -> None:
 
     Raises:
         SpecError: W&B's engine or its agents could not run the sweep from here.
-        DeviceError: this machine has not the devices of one run.
-        RunError: there is no key.
+        DeviceError: this machine lacks the devices of one run.
+        RunError: there is no API key.
     """
     if plan.config is None:
         raise SpecError("--engine wandb takes a W&B sweep YAML; W&B has no sweeps over a list of experiments.")
@@ -40,7 +40,7 @@ def check_servable(plan: SweepPlan, request: DeviceRequest) -> None:
 
 
 def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, request: DeviceRequest) -> int:
-    """Registers the sweep, unless it is, and serves it until W&B has no more trials; the exit code.
+    """Registers the sweep if necessary, and serves it until W&B has no more trials; returns the exit code.
 
     Args:
         jobs: number of agents; None for one per device.
@@ -65,7 +65,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
 
 
 def check_program(config: SweepConfig) -> None:
-    """Raises SpecError: W&B's agents could not start the sweep's program here."""
+    """Checks the sweep's program. Raises SpecError: W&B's agents could not start it here."""
     program = config.program
     if program is None and "${program}" in (config.command or DEFAULT_COMMAND):
         raise SpecError("the command of the sweep has ${program}, and there is none. Set `program`.")
@@ -74,7 +74,7 @@ def check_program(config: SweepConfig) -> None:
 
 
 class _Journal:
-    """Writes to the sweep's journal what run folders report of the trials that W&B suggested."""
+    """Records the trials suggested by W&B in the sweep's journal, from the run folders."""
 
     def __init__(self, plan: SweepPlan, folder: SweepFolder, link: SweepLink) -> None:
         self._folder = folder
@@ -99,7 +99,7 @@ class _Journal:
 
     def _follow(self, trial: Trial, run: TrialRun) -> None:
         if len(Run(run.folder).attempts()) > run.attempts:
-            if run.ended is not None:  # W&B gave it out again
+            if run.ended is not None:  # W&B assigned it again
                 self._folder.append("retry", trial=trial.number, run=run.id)
                 run.try_again()
             self._folder.append("start", trial=trial.number, run=run.id)

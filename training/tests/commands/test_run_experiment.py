@@ -223,7 +223,7 @@ def test_the_schema_is_printed(capfd):
     assert set(parts) == {"trackers", "executors", "searches", "stopping_rules", "exports", "model_exports", "commands"}
     assert parts["trackers"]["properties"]["wandb"]["properties"]["mode"] == {
         "default": "offline",
-        "description": "whether to send, or to keep the files for later.",
+        "description": "send, or keep the files for later.",
         "enum": ["online", "offline"],
         "type": "string",
     }
