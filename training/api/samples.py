@@ -17,6 +17,7 @@ from training.api.plain import plain
 from training.api.run import Run
 from training.api.typed import typed
 from training.runs.environment import users_modules
+from training.runs.find import with_charset_found
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,7 +62,7 @@ def draw_samples(
 def dataset_named(name: str, dataset_args: dict[str, Any]) -> Dataset:
     """A dataset with its arguments. Raises SpecError: there is no such dataset, or the arguments are invalid."""
     problems: list[str] = []
-    dataset, _ = make_part("dataset", name, dataset_args, problems)
+    dataset, _ = make_part("dataset", name, with_charset_found(name, dataset_args), problems)
     if problems:
         raise SpecError(problems)
     assert isinstance(dataset, Dataset)

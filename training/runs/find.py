@@ -63,36 +63,37 @@ def with_bundles_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
     Raises:
         SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which can change.
     """
-    weights = _found(spec, INITIAL, spec.train_args.get("initial_weights"), in_sweep)
-    if weights is not None:
-        spec = replace(spec, train_args={**spec.train_args, "initial_weights": weights})
-    charset = spec.dataset_args.get("charset")
-    charset = _found(spec, CHARSET, charset, in_sweep) if charset and _takes_characters(spec) else None
-    if charset is not None:
-        spec = replace(spec, dataset_args={**spec.dataset_args, "charset": charset})
-    return spec
+    sweep = group_folder_name(spec.experiment_group) if in_sweep else None
+    weights = _found(INITIAL, spec.train_args.get("initial_weights"), sweep)
+    train_args = spec.train_args if weights is None else {**spec.train_args, "initial_weights": weights}
+    dataset_args = with_charset_found(spec.dataset, spec.dataset_args, spec.origin, sweep)
+    return replace(spec, train_args=train_args, dataset_args=dataset_args)
 
 
-def _takes_characters(spec: ExperimentSpec) -> bool:
-    """Whether the dataset's `charset` has the same meaning as in our datasets."""
+def with_charset_found(
+    dataset: str, dataset_args: dict[str, Any], origin: str | None = None, sweep: str | None = None
+) -> dict[str, Any]:
+    """The arguments of a dataset, with `charset` as in `with_bundles_found`; for datasets without a spec."""
     try:
-        argument = arguments_of(resolve("dataset", spec.dataset, spec.origin)).get("charset")
-    except TextRecognizerError:  # reported when the spec is checked
-        return False
-    return argument is not None and argument.annotation == Characters | None
+        argument = arguments_of(resolve("dataset", dataset, origin)).get("charset")
+    except TextRecognizerError:  # reported when the arguments are checked
+        return dataset_args
+    if argument is None or argument.annotation != Characters | None:  # it has another meaning
+        return dataset_args
+    charset = _found(CHARSET, dataset_args.get("charset"), sweep)
+    return dataset_args if charset is None else {**dataset_args, "charset": charset}
 
 
-def _found(spec: ExperimentSpec, key: str, name: Any, in_sweep: bool) -> str | None:
+def _found(key: str, name: Any, sweep: str | None) -> str | None:
     if type(name) is int:  # the date at the start of an id, parsed as a number
         name = str(name)
     if not isinstance(name, str):
         return None
-    if in_sweep and name == "last":
+    if sweep is not None and name == "last":
         words = f"{key} 'last' would be another run for each trial of a sweep. Give the id or the folder of a run."
         raise SpecError([Problem(words, key)])
     try:
-        group = group_folder_name(spec.experiment_group)
-        place = _lasting_place(name, runs_folder(), group) if in_sweep else _place_of_bundle(name)
+        place = _place_of_bundle(name) if sweep is None else _lasting_place(name, runs_folder(), sweep)
         if key == CHARSET and (place != name or ModelStore().find(name) is not None):
             return str(bundle_named(place).folder)  # datasets do not know promoted models
         return place

@@ -14,6 +14,7 @@ from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
+from training.api.samples import dataset_named
 from training.cli import main as text_recognizer
 from training.runs.find import find_run
 from training.runs.given_spec import spec_from
@@ -95,6 +96,8 @@ def test_an_alphabet_is_taken_from_a_run_or_promoted_model_as_weights_are(root, 
     assert charset("last", "DigitsDataset") == "last"  # it has no such argument
     for place in (run.folder, promoted):
         assert read_charset(str(place), "NFC", "x") == read_charset("line-reader", "NFC", "x")
+    dataset = dataset_named("LineListDataset", {"path": ".", "charset": "reader"})  # as in datasets show
+    assert vars(dataset)["charset"] == str(promoted)
     with pytest.raises(SpecError, match="dataset_args.charset 'last' would be another run for each trial"):
         charset("last", sweep="sweep-abc")
     shutil.rmtree(run.folder / "model")
