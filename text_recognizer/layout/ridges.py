@@ -1,5 +1,6 @@
 """Ridges of blurred strokes: the curves of lines of text."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ _LARGEST_GAP, _MOST_OVERLAP = 1.6, 0.5  # between two pieces of one line
 _MOST_STEP = 0.38  # vertical step from one piece to the next
 _SMEAR = 1.0  # extension of a piece beyond its last strokes
 _COLUMN_GAP, _COLUMN_REACH, _INSIDE = 2.0, 3.0, 0.5  # gap between columns: width, height checked, margin ignored
+_SPANNED_GAP = 6.0  # between two pieces of one line where the lines above and below continue
+_NEXT_LINE, _PAST_GAP = (0.5, 2.2), 0.3  # the distance of these lines, and how far they reach beyond the gap
 _END = 2.0  # length of the end of a piece
 _WEAKEST = 0.25  # of the page's strong ridges
 _MOST_PIECES = 4000  # per page; noise has more
@@ -55,11 +58,14 @@ def find_ridges(strokes: Mask, height: float) -> list[Ridge]:
         pieces.append(Ridge(np.arange(columns.start, columns.stop), middle, float(heights.max(axis=0).mean() / strong)))
     if len(pieces) > _MOST_PIECES:
         return []
-    return [_joined([pieces[one] for one in chain]) for chain in _chains(pieces, strokes, height)]
+    lines = _continued(pieces, height, _LARGEST_GAP, lambda one, other: _between_columns(strokes, one, other, height))
+    return _continued(lines, height, _SPANNED_GAP, lambda one, other: not _is_spanned(lines, one, other, height))
 
 
-def _chains(pieces: list[Ridge], strokes: Mask, height: float) -> list[list[int]]:
-    """Chains of pieces that continue each other from left to right, nearest first, but not across columns."""
+def _continued(
+    pieces: list[Ridge], height: float, largest_gap: float, are_apart: Callable[[Ridge, Ridge], bool]
+) -> list[Ridge]:
+    """Pieces joined from left to right, nearest first, where they continue each other and are not apart."""
     if not pieces:
         return []
     end = int(_END * height)
@@ -68,22 +74,22 @@ def _chains(pieces: list[Ridge], strokes: Mask, height: float) -> list[list[int]
     last = np.array([np.median(piece.rows[-end:]) for piece in pieces])
     gaps = (left[None] - right[:, None] - 1) / height  # (from, to)
     steps = np.abs(first[None] - last[:, None]) / height
-    fits = (gaps >= -_MOST_OVERLAP) & (gaps <= _LARGEST_GAP) & (steps <= _MOST_STEP) & (left[None] > left[:, None])
+    fits = (gaps >= -_MOST_OVERLAP) & (gaps <= largest_gap) & (steps <= _MOST_STEP) & (left[None] > left[:, None])
     costs = np.where(fits, gaps + 2 * steps, np.inf)
     following, preceding = {}, {}
     for place in np.argsort(costs, axis=None, kind="stable")[: int(fits.sum())]:
         one, other = (int(index) for index in np.unravel_index(place, costs.shape))
         is_free = one not in following and other not in preceding
-        if is_free and not _between_columns(strokes, pieces[one], pieces[other], height):
+        if is_free and not are_apart(pieces[one], pieces[other]):
             following[one], preceding[other] = other, one
-    chains = []
+    joined = []
     for start in range(len(pieces)):
         if start not in preceding:
             chain = [start]
             while chain[-1] in following:
                 chain.append(following[chain[-1]])
-            chains.append(chain)
-    return chains
+            joined.append(_joined([pieces[one] for one in chain]))
+    return joined
 
 
 def _between_columns(strokes: Mask, before: Ridge, after: Ridge, height: float) -> bool:
@@ -98,6 +104,18 @@ def _between_columns(strokes: Mask, before: Ridge, after: Ridge, height: float) 
     below = strokes[int(middle) : int(middle + reach), inner]
     parts = [part for part in (above, below) if part.shape[0] >= 0.9 * reach]
     return bool(parts) and not any(part.any() for part in parts)
+
+
+def _is_spanned(lines: list[Ridge], before: Ridge, after: Ridge, height: float) -> bool:
+    """Whether a line above and one below go on over the gap between two pieces."""
+    past = _PAST_GAP * height
+    start, end = before.columns[-1] - past, after.columns[0] + past
+    spanning = [line for line in lines if line.columns[0] <= start and line.columns[-1] >= end]
+    middle, row = (start + end) / 2, (before.rows[-1] + after.rows[0]) / 2
+    distances = [(float(np.interp(middle, line.columns, line.rows)) - row) / height for line in spanning]
+    nearest, farthest = _NEXT_LINE
+    is_above, is_below = (any(nearest < side * far <= farthest for far in distances) for side in (-1, 1))
+    return is_above and is_below
 
 
 def _joined(pieces: list[Ridge]) -> Ridge:

@@ -220,6 +220,25 @@ def test_lines_of_two_columns_at_the_same_height_are_not_joined():
     assert sides == ["both"] + ["left"] * 6 + ["right"] * 6
 
 
+def test_a_line_whose_words_stand_far_apart_is_found_whole_where_the_lines_above_and_below_go_on():
+    texts = paragraph(8)
+    left, baseline, _ = texts[4]
+    texts[4:5] = [(left, baseline, "nous avons"), (left + 330, baseline, "ma soeur")]
+    boxes = [line.box for line in find_lines(drawn_page(texts))]
+    assert len(boxes) == 8
+    assert boxes[4][0] < left + 6
+    assert boxes[4][2] > left + 400
+
+
+def test_a_gap_at_the_end_of_a_page_divides_its_last_row():
+    texts = paragraph(8)
+    left, baseline, _ = texts[7]
+    texts[7:8] = [(left, baseline, "nous avons"), (left + 330, baseline, "ma soeur")]
+    boxes = [line.box for line in find_lines(drawn_page(texts))]
+    assert len(boxes) >= 8
+    assert not any(box[1] > 380 and box[0] < left + 200 and box[2] > left + 330 for box in boxes)
+
+
 def box(left: int, top: int, right: int) -> FoundLine:
     return FoundLine((left, top, right, top + 10))
 
