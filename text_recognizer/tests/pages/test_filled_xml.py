@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.datasets.formats.page_xml import read_page
@@ -301,3 +302,11 @@ def test_words_of_a_line_whose_baseline_runs_to_the_left_are_where_they_stand(tm
         write_page(tmp_path, "page", archive_pages.alto(line))
         (read,) = read_given_page(tmp_path / "page.xml", Echo("ab c")).reading.lines  # type: ignore[arg-type]
         assert [box for _, box in read.placed(read.prediction.words)] == [(10, 10, 30, 30), (40, 10, 50, 30)]
+
+
+def test_a_file_of_several_pages_is_refused_with_what_to_do(tmp_path):
+    frames = [Image.fromarray(archive_pages.page_image(seed)) for seed in (0, 1)]
+    frames[0].save(tmp_path / "page.tif", save_all=True, append_images=frames[1:])
+    (tmp_path / "page.xml").write_text(archive_pages.alto(image="").replace("</Layout>", "<Page/></Layout>"))
+    with pytest.raises(DataError, match="it holds 2 pages. Write a file for each page"):
+        read_given_page(tmp_path / "page.xml", Echo("ab"))  # type: ignore[arg-type]
