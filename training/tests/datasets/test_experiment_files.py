@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from text_recognizer.decoding import tuning
 from text_recognizer.tests.datasets.character_files import idx_files
 from text_recognizer.tests.datasets.file_server import file_entry, write_registry
 from text_recognizer.tests.line_samples import write_lines, write_pages
-from training.run_experiment import main
 from training.runs.find import find_run
 from training.sweeps.plan_file import read_plan
+from training.tests.quick_runs import run_quickly
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 LINES = ("cnn.json", "line_detector.json", "line_networks.json", "line_reader.json", "lstm_ctc.json", "testaments.json")
@@ -24,9 +23,6 @@ EXPERIMENTS = {
 }
 SMALL = {name: {"units": 8} for name in ("crnn", "flor", "bluche")}
 SMALL |= {name: {"units": 8, "layers": 1} for name in ("line_reader", "puigcerver")}
-
-
-pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +110,8 @@ def test_each_file_is_a_plan(name, places):
 
 
 @pytest.mark.parametrize("experiment", with_something_new())
-def test_an_experiment_trains_on_a_few_samples(experiment, places, monkeypatch):
-    monkeypatch.setattr(tuning, "LANGUAGE_WEIGHTS", (0.0, 1.0))  # each is a search in every line
-    monkeypatch.setattr(tuning, "WORD_WEIGHTS", (0.0, 1.0))
-    spec = with_few_samples(experiment, places)
-    assert main([json.dumps(spec), "--nowandb", "--gpu=none"]) == 0
+def test_an_experiment_trains_on_a_few_samples(experiment, places, warm):
+    run_quickly(warm, json.dumps(with_few_samples(experiment, places)))
     made = find_run("last")
     assert made.status().state == "finished"
     assert (made.folder / "model" / "bundle.json").exists()

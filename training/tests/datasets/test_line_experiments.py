@@ -25,14 +25,12 @@ from text_recognizer.tests.datasets.gnt_files import stroke, write_writers
 from text_recognizer.tests.datasets.iam_files import write_iam
 from text_recognizer.tests.datasets.line_files import save
 from training.cli import main as text_recognizer
-from training.run_experiment import main
 from training.runs.find import find_run
 from training.tests import quick_networks
+from training.tests.quick_runs import run_quickly
 
 EXPERIMENTS = REPOSITORY / "training" / "experiments"
 QUICK = [
-    "--nowandb",
-    "--gpu=none",
     "--train_args.epochs=1",
     "--train_args.steps_per_epoch=1",
     "--train_args.batch_size=2",
@@ -71,9 +69,6 @@ REAL = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("unoptimised_graphs")
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The working folder, with everything that is kept in it."""
@@ -95,23 +90,23 @@ def test_every_dataset_of_users_own_files_has_a_spec_file_here():
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_a_spec_file_runs_on_a_few_samples(folder, name):
+def test_a_spec_file_runs_on_a_few_samples(folder, name, warm):
     _write_samples(folder, name)
     assemble(ExperimentSpec.parse(read_spec(str(EXPERIMENTS / f"{name}.json"))[0]))  # with its own network
-    run_spec(name, SPECS[name])
+    run_spec(warm, name, SPECS[name])
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_spec_file_runs_on_real_pages(folder, name):
+def test_a_spec_file_runs_on_real_pages(folder, name, warm):
     if name == "page_list":
         _link_every_tenth_page(folder / "data" / "testaments", shared_data("testaments"))
     else:
         (folder / "data").symlink_to(shared_data("testaments").parent)
-    run_spec(name, REAL[name])
+    run_spec(warm, name, REAL[name])
 
 
-def run_spec(name, overrides):
-    assert main([str(EXPERIMENTS / f"{name}.json"), *QUICK, *overrides]) == 0
+def run_spec(warm, name, overrides):
+    run_quickly(warm, str(EXPERIMENTS / f"{name}.json"), *QUICK, *overrides)
     run = find_run("last")
     assert run.status().state == "finished"
     evaluation = json.loads((run.folder / "evaluation.json").read_text())
