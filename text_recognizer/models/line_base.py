@@ -173,7 +173,7 @@ def _inverted(data_spec: DataSpec, train: LineSplit) -> Iterator[str]:
     light = np.mean([np.median(train.image(position)) > 127 for position in looked_at])
     ink = data_spec.ink
     if (light if ink == "light" else 1 - light) >= 0.5:
-        said = f"the ink is said to be {ink}, but most of each line is {ink}: is it inverted?"
+        said = f"ink is set to {ink}, but most of each line is {ink}: is it inverted?"
         yield f"{said} See dataset_args.source_ink"
 
 

@@ -80,5 +80,5 @@ def _name_at_wandb(run: Run, version: Version) -> str | None:
         artifact.aliases = [*artifact.aliases, f"{version.name}-{version.number}"]
         artifact.save()
     except Exception as error:  # noqa: BLE001 - W&B raises errors of many kinds, and the model is already promoted
-        return f"not told, the model is promoted without it: {error}"
+        return f"the alias could not be set, but the model is promoted: {error}"
     return f"{path}:{version.name}-{version.number}"

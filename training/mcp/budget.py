@@ -73,9 +73,9 @@ class Budget:
         for name, asked in (("runs", runs), ("minutes", minutes)):
             if asked > (rest := left[f"{name}_left"]):
                 raise RunError(
-                    f"the budget has {rest:g} of {getattr(self, name):g} {name} left, and {asked:g} are asked for. "
-                    f"Running work counts in full until it ends. Ask for less, or wait; only whoever starts the server "
-                    f"can give more: text-recognizer mcp --runs N --minutes M"
+                    f"the budget has {rest:g} of {getattr(self, name):g} {name} left, and {asked:g} are requested. "
+                    f"Running work counts in full until it ends. Request less, or wait; only the person who starts the "
+                    f"server can raise it: text-recognizer mcp --runs N --minutes M"
                 )
 
     def start(self, place: Path, runs: int, minutes: float, arguments: Sequence[str]) -> None:

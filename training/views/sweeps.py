@@ -85,7 +85,7 @@ def steered(folder: SweepFolder, action: str) -> str:
         raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {action}.")
     folder.set_wish(wish)
     if holder is not None:
-        return f"{folder.name}: {action}, told {holder}"
+        return f"{folder.name}: {action}, sent to {holder}"
     if link is not None:
         steer(link, wish)  # agents elsewhere may serve it
         return f"{folder.name}: {action}; it is not served from here now."

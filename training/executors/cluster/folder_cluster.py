@@ -153,7 +153,7 @@ class FolderCluster(ABC):
         silent_s = agent.pulse.silent_s()
         if agent.job is not None:
             return self.why_lost(agent.job, silent_s, silent_s > _SILENT_S)
-        return "it never said who it is" if silent_s > _SILENT_S else None
+        return "it never identified itself" if silent_s > _SILENT_S else None
 
     @abstractmethod
     def why_lost(self, job: str, silent_s: float, hangs: bool) -> str | None:

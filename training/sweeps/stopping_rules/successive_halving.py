@@ -46,7 +46,7 @@ class SuccessiveHalving(StoppingRule):
         rungs = ", ".join(f"{band:,}" for band in list(dict.fromkeys(self._rungs.bands))[:6])
         return (
             f"successive halving: after {rungs}, ... reports a run pauses; the best 1/{self._rungs.eta:g} of those "
-            "that came as far go on"
+            "that reached this point continue"
         )
 
 

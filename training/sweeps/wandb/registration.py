@@ -127,4 +127,4 @@ def _output(command: Sequence[str]) -> str:
 
 def _reason(output: str) -> str:
     lines = [line for line in output.strip().splitlines() if line.strip()]
-    return " ".join(line.removeprefix("wandb: ").strip() for line in lines[-3:]) or "it said nothing"
+    return " ".join(line.removeprefix("wandb: ").strip() for line in lines[-3:]) or "no output"

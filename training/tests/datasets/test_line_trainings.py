@@ -123,7 +123,7 @@ def test_what_is_wrong_with_lines_is_said_before_they_are_learnt(places, tmp_pat
     assert "1 line of 31 cannot be learnt and is left out: more characters than the network has frames for" in said
     assert "('squeezed.png')" in said
     assert "lines of 31 of the train split are made smaller to 50 pixels of width" in said
-    assert "the ink is said to be light, but most of each line is light: is it inverted?" in said
+    assert "ink is set to light, but most of each line is light: is it inverted?" in said
     assert (made.folder / "left_out.tsv").read_text() == "split\tname\ttext\ntrain\tsqueezed.png\tabcabcabcabcabca\n"
 
 

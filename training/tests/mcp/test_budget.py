@@ -38,7 +38,7 @@ def spec(**changes):
 @pytest.mark.parametrize(
     ("wanted", "minutes", "sentence"),
     [
-        (SPEC, 5.5, "the budget has 5 of 5 minutes left, and 5.5 are asked for"),
+        (SPEC, 5.5, "the budget has 5 of 5 minutes left, and 5.5 are requested"),
         (SPEC, 0, "must be greater than 0"),
         (spec(train_args={"minutes": 3}), 2, "train_args.minutes must be at most the 2 minutes"),
         (spec(network="mpl"), 1, "Did you mean 'mlp'?"),
@@ -72,7 +72,7 @@ SWEEP = {
         ({"parameters": {"network_args.layer_size": {"values": [-1]}}}, {}, "layer_size"),
         ({"method": "guess"}, {}, "guess"),
         ({}, {"name": "default"}, "there is a group or sweep 'default' already"),
-        ({}, {"runs": 3}, "the budget has 2 of 2 runs left, and 3 are asked for"),
+        ({}, {"runs": 3}, "the budget has 2 of 2 runs left, and 3 are requested"),
         ({}, {"jobs": 10**9}, "must be at most 64"),
     ],
 )
