@@ -57,7 +57,8 @@ class Records(Command):
         checking = add_action(commands, "check", _check, "read everything; report damage and conflicting labels")
         checking.add_argument("--output", type=picture_file, metavar="FILE", help="write a sheet of sample images")
         checking.add_argument("--count", type=POSITIVE, default=40, metavar="N", help="samples (default: %(default)s)")
-        checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help="font for the labels")
+        font_help = "font for the labels; the default font lacks é and draws it as U+00E9"
+        checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help=font_help)
 
         mending = add_action(commands, "relabel", _relabel, "write new shards with other labels")
         for action in (reading, checking, mending):
