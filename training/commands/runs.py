@@ -41,6 +41,7 @@ EXAMPLES = """examples:
   text-recognizer runs list --filter network=mlp --filter "test_accuracy>=0.9" --sort=-test_accuracy
   text-recognizer runs list --columns id,train_args.batch_size,test_accuracy --format csv
   text-recognizer runs list --state failed --group my-lines --json
+  TEXT_RECOGNIZER_RUNS=/other/disk/runs text-recognizer runs list
   text-recognizer runs show last
   text-recognizer runs compare 20261120-093012 20261120-094520
   text-recognizer runs rerun last --seed=1
