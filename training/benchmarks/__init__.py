@@ -1,1 +1,1 @@
-"""Benchmarks: each prints what we cost as a ratio to a baseline measured in the same minute. Nothing here is a test."""
+"""Benchmarks: each prints our cost as a ratio to a baseline measured at the same time. Nothing here is a test."""

@@ -1,4 +1,4 @@
-"""Preparing and reading single characters, against the loops of older recognisers and TensorFlow's pipeline."""
+"""Preparation and reading of single characters, against the loops of older recognisers and TensorFlow's pipeline."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from training.attempts.batches import BatchOrder, GroupedBatches, GroupSize
 from training.benchmarks.harness import Figure, medians, memory_mb, own_cpu_s, own_folder, python, seconds
 
 WRITERS, ALL_WRITERS = 16, 300
-RECORDS = 3739  # of one of CASIA's files, on average
+RECORDS = 3739  # average per CASIA file
 HEIGHTS, WIDTHS = (40, 130), (40, 120)  # a record has 8 KB on average
 CHARACTERS, SIDE, BATCH, SHUFFLED, EPOCHS, MANY = 250, 64, 128, 2000, 3, 10_000_000
 
@@ -69,7 +69,7 @@ def hwdb_whole() -> list[Figure]:
 
 
 def _read_with_fromfile(path: Path) -> int:
-    """One header and one image at a time, as tutorials do it; numbers widened before they are shifted."""
+    """One header and one image at a time, as in tutorials; numbers are widened before they are shifted."""
     count = 0
     with open(path, "rb") as file:
         while len(header := np.fromfile(file, np.uint8, 10).astype(np.int64)) == 10:
@@ -84,7 +84,7 @@ def _read_with_fromfile(path: Path) -> int:
 
 
 def _read_byte_by_byte(path: Path, most: int) -> int:
-    """Reads records as the older recogniser for HWDB does."""
+    """Reads records like the older recogniser for HWDB."""
     with open(path, "rb") as file:
         for _ in range(most):
             _, _, width, height = struct.unpack("<I2sHH", file.read(10))
@@ -96,7 +96,7 @@ def _read_byte_by_byte(path: Path, most: int) -> int:
 
 
 def write_gnt_like(folder: Path, writers: int, records: int = RECORDS) -> list[Path]:
-    """A file for each writer: strokes that differ from each other, in records as large as CASIA's."""
+    """One file per writer, with different strokes, in records as large as CASIA's."""
     files = [folder / f"{1001 + writer}-c.gnt" for writer in range(writers)]
     for seed, file in enumerate(files):
         random = np.random.default_rng(seed)
@@ -148,7 +148,7 @@ def records() -> list[Figure]:
 
 
 class Unwritten(CharacterDataset):
-    """Ten million characters of 64 x 64 pixels, 41 GB, of which the disk holds nothing: zeros of a sparse file."""
+    """Ten million characters of 64 x 64 pixels, 41 GB, in a sparse file of zeros that takes no disk space."""
 
     data_spec = DataSpec((SIDE, SIDE, 1), GB2312_LEVEL_1)
 
@@ -159,14 +159,14 @@ class Unwritten(CharacterDataset):
         raise NotImplementedError
 
     def make(self) -> None:
-        """A store as it would be, without the bytes."""
+        """A store without its bytes."""
         folder = Path(self.store_path)
         folder.mkdir(parents=True)
         np.lib.format.open_memmap(folder / "all.images.npy", "w+", np.uint8, (MANY, SIDE, SIDE))
         np.save(folder / "all.labels.npy", np.arange(MANY, dtype=np.int32) % len(GB2312_LEVEL_1))
         arrays = {path.stem: {"size_bytes": path.stat().st_size} for path in folder.glob("*.npy")}
         (folder / "meta.json").write_text(json.dumps({"arrays": arrays, "content_hash": "unwritten"}), encoding="utf-8")
-        _ = self.members  # which split an image belongs to is stored too
+        _ = self.members  # splits are stored too
 
 
 def ten_million() -> list[Figure]:
@@ -191,7 +191,7 @@ def read_many() -> None:
 
 
 def _write_files(dataset: HwdbDataset, folder: Path) -> None:
-    """A PNG file for each character in a folder for its class, as RGB, as converters of the TensorFlow 1 years did."""
+    """An RGB PNG file per character in a folder per class, like converters from the TensorFlow 1 years."""
     from PIL import Image
 
     for name in SPLIT_NAMES:

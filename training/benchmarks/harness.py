@@ -1,4 +1,4 @@
-"""What all benchmarks share: how figures are measured, the table they are printed in, folders of their own."""
+"""Common parts of all benchmarks: measurement, table, temporary folders."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ from training.terminal.tables import print_table
 
 @dataclass(frozen=True)
 class Figure:
-    """Medians in `unit`, and what the ratio ours / baseline should be, for example "<= 0.1"."""
+    """Medians in `unit`, and the target of the ratio ours / baseline, for example "<= 0.1"."""
 
     what: str
     ours: float
@@ -42,24 +42,24 @@ def print_figures(figures: Sequence[Figure]) -> None:
 
 
 def medians(rounds: int, *measurements: Callable[[], Any]) -> Any:
-    """The median of each measurement, of a number or of several; they take turns, so that a slow minute hits all."""
+    """The median of each measurement, of one number or several; interleaved, so that a slow minute affects all."""
     return np.median([[measure() for measure in measurements] for _ in range(rounds)], axis=0).tolist()
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """How long an action takes."""
+    """Duration of an action."""
     began = time.perf_counter()
     action()
     return time.perf_counter() - began
 
 
 def last_number(code: str, *arguments: str) -> float:
-    """What a program in Python prints last."""
+    """The last number that a Python program prints."""
     return float(python("-c", code, *arguments).split()[-1])
 
 
 def python(*arguments: str, exit_code: int = 0) -> str:
-    """What a Python process prints."""
+    """The output of a Python process."""
     done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == exit_code, done.stdout + done.stderr
     return done.stdout
@@ -67,7 +67,7 @@ def python(*arguments: str, exit_code: int = 0) -> str:
 
 @contextmanager
 def own_folder() -> Iterator[Path]:
-    """A temporary folder, in which this process and those it starts keep their data and runs meanwhile."""
+    """A temporary folder for the data and runs of this process and its children, within the block."""
     with tempfile.TemporaryDirectory() as folder:
         places = {f"TEXT_RECOGNIZER_{name}": f"{folder}/{name.lower()}" for name in ("DATA", "RUNS", "STATE")}
         with patch.dict(os.environ, places):
@@ -75,7 +75,7 @@ def own_folder() -> Iterator[Path]:
 
 
 def own_cpu_s() -> float:
-    """Processor time of this process and of those it waited for."""
+    """Processor time of this process and of the children it waited for."""
     return sum(sum(resource.getrusage(kind)[:2]) for kind in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
@@ -86,7 +86,7 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_mb(pid: int, *kinds: str) -> float:
-    """Memory of a process by lines of /proc/PID/smaps_rollup, like Rss or Pss; 0 where it has ended."""
+    """Memory of a process by a key of /proc/PID/smaps_rollup, like Rss or Pss; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
     except OSError:

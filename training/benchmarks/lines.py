@@ -1,4 +1,4 @@
-"""Lines of text: prepared, against what older recognisers needed on two cores; decoded and read, against budgets."""
+"""Lines of text: preparation, against older recognisers on two cores; decoding and reading, against budgets."""
 
 from functools import partial
 from pathlib import Path
@@ -39,7 +39,7 @@ READ, BATCHED_MS, FIRST_MS = 128, 10.0, 30.0
 
 
 def line_decoding() -> list[Figure]:
-    """Beam search of 25 prefixes, with and without a language model, against its budget a line."""
+    """Beam search of 25 prefixes, with and without a language model, against its budget per line."""
     figures = []
     for classes, budget_ms, peak in CASES:
         logits = _made_outputs(DECODED, classes, peak)
@@ -59,7 +59,7 @@ def line_decoding() -> list[Figure]:
 
 
 def _made_outputs(lines: int, classes: int, peak: float) -> NDArray[np.float32]:
-    """Logits as a reader gives them: mostly blank, a character every three frames, every fourth of them in doubt."""
+    """Logits like a reader's: mostly blank, a character every three frames, every fourth of them uncertain."""
     random = np.random.default_rng(0)
     logits = random.normal(0, 1.5, (lines, FRAMES, classes)).astype(np.float32)
     logits[:, :, 0] += peak
@@ -74,7 +74,7 @@ def _made_outputs(lines: int, classes: int, peak: float) -> NDArray[np.float32]:
 
 
 def _made_language(classes: int) -> CharacterLanguageModel:
-    """A model of character 6-grams as large as that of some thousand lines."""
+    """A model of character 6-grams as large as one of some thousand lines."""
     random = np.random.default_rng(1)
     odds = 1 / np.arange(1, classes)
     labels = [random.choice(np.arange(1, classes), 40, p=odds / odds.sum()) for _ in range(3000)]
@@ -131,7 +131,7 @@ def made_lines() -> list[NDArray[np.uint8]]:
 
 
 def write_reader(folder: Path) -> None:
-    """The bundle of an untrained reader, which reads no faster and no slower than a trained one."""
+    """The bundle of an untrained reader, which is as fast as a trained one."""
     classes = ("", *map(chr, range(33, 33 + 97)))
     data_spec = DataSpec((40, None, 1), classes, "line", preprocessing=("contrast",))
     spec = ExperimentSpec("LineListDataset", "LineModelCtc", "line_reader")
@@ -139,7 +139,7 @@ def write_reader(folder: Path) -> None:
 
 
 def line_rendering() -> list[Figure]:
-    """Rendered lines, turned and noisy, against a recogniser that drew and saved them one by one."""
+    """Rendered lines, rotated and noisy, against a recogniser that rendered and saved them one by one."""
     with own_folder() as folder:
         source = SentenceSource(map(chr, range(32, 127)))
         texts = sorted({one for one in source.sentences(3 * TEXTS, 7, np.random.default_rng(0)) if len(one) >= 5})
@@ -154,7 +154,7 @@ def line_rendering() -> list[Figure]:
 
 
 def _rendering(what: str, texts: Path, fonts: tuple[str, ...]) -> Figure:
-    """Images a second of a whole preparation, splits and store included."""
+    """Images per second of a whole preparation, including splits and store."""
     dataset = RenderedLinesDataset(texts=str(texts), fonts=fonts, num_texts=TEXTS, repetitions=REPETITIONS)
     taken_s = seconds(dataset.prepare)
     rate = sum(dataset.sizes().values()) / taken_s
@@ -193,7 +193,7 @@ def _write_iam(root: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(contents[number % DIFFERENT])
         lines.append(f"{file.stem} ok 154 19 408 746 1661 89 {texts[number % DIFFERENT].replace(' ', '|')}\n")
-        if place == 0:  # lines that look the same are of one writer, and so of one split
+        if place == 0:  # identical lines are of one writer, and so in one split
             forms.append(f"{form} {form_number % (DIFFERENT // LINES_A_FORM):03} 2 prt 8 8 9 9\n")
     (root / "ascii").mkdir()
     (root / "ascii" / "lines.txt").write_text("".join(lines), encoding="utf-8")

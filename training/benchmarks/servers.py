@@ -46,7 +46,7 @@ print(sorted(taken[1:])[3])
 
 @contextmanager
 def _serving(*arguments: str) -> Iterator[tuple[int, str]]:
-    """A server in another process: its number, and where it is."""
+    """A server in another process: its process id and address."""
     command = [sys.executable, "-m", "training.cli", *arguments, "--port=0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -60,7 +60,7 @@ def _serving(*arguments: str) -> Iterator[tuple[int, str]]:
 
 
 def ui() -> list[Figure]:
-    """The local page on a thousand runs: first answer, bytes a tick, idle cost, against budgets."""
+    """The local page on a thousand runs: first response, bytes per tick, idle cost, against budgets."""
     with own_folder() as folder:
         live = [_make_run(number) for number in range(RUNS)][:LIVE]
         with _serving("ui", str(folder / "runs"), "--no-browser") as (pid, address):
@@ -113,7 +113,7 @@ def _make_run(number: int) -> Run:
 
 @contextmanager
 def _listening(address: str) -> Iterator[bytearray]:
-    """What an open page is sent."""
+    """The events sent to an open page."""
     heard, parts = bytearray(), urllib.request.Request(address)
     connection = http.client.HTTPConnection(parts.host)
     connection.request("GET", parts.selector)
@@ -165,14 +165,14 @@ def _get(address: str) -> bytes:
 
 
 def _cpu_share(pid: int) -> float:
-    """The share of a core that a process takes over some seconds."""
+    """The share of a core that a process uses over some seconds."""
     before = cpu_s(pid)
     time.sleep(SECONDS)
     return (cpu_s(pid) - before) / SECONDS
 
 
 def serving() -> list[Figure]:
-    """The prediction service with 32 clients, against itself without batches and a network rebuilt a request."""
+    """The prediction service with 32 clients, against itself without batches and a network rebuilt per request."""
     pictures = [png_bytes(line) for line in made_lines()]
     bodies = [json.dumps({"image": "data:image/png;base64," + base64.b64encode(one).decode()}) for one in pictures]
     with own_folder() as place:
@@ -206,7 +206,7 @@ def serving() -> list[Figure]:
 
 
 def _ask(address: str, bodies: Sequence[str], count: int) -> list[float]:
-    """Seconds of each of so many requests, which all clients send as fast as they are answered; last, of all."""
+    """Seconds of each request, sent by all clients as fast as they are answered; and last the total."""
     waiting, taken = iter(list(itertools.islice(itertools.cycle(bodies), count))), []  # taking one is atomic
 
     def client() -> None:

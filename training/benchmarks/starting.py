@@ -1,4 +1,4 @@
-"""What is waited for: commands, the start of a trial, many short trials, a report, a list of runs."""
+"""Waiting times: commands, the start of a trial, many short trials, a report, a list of runs."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from training.runs.run import Run
 MISTYPED = '{"dataset": "EmnistDataset", "model": "CharacterModel", "network": "mlp", "network_args": {"layers": 3}}'
 REPORTS, RUNS = 5_000, 10_000
 STARTS, BUDGET_MS = 100, 30.0
-# Its first line in a run says what time it is, and that is all the run does.
+# The first line of a run prints the time, and that is all the run does.
 CLOCK = """
 import os, time
 from text_recognizer.networks import Network
@@ -173,7 +173,7 @@ def _write_programs(place: Path) -> None:
 
 
 def _cost(command: list[str], folder: Path) -> tuple[float, float, float]:
-    """Wall and processor seconds of a way of running the trials, and the memory of all its processes at its highest."""
+    """Wall and processor seconds of a way of running the trials, and the peak memory of all its processes."""
     shutil.rmtree(folder / "runs", ignore_errors=True)
     environ = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     before_s, started = own_cpu_s(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""Sweeps: how good a search is, and what a sweep costs beside its trials."""
+"""Sweeps: the quality of a search, and the overhead of a sweep besides its trials."""
 
 import math
 import statistics
@@ -42,14 +42,14 @@ def branin(point: Point) -> float:
 
 
 def mixed(point: Point) -> float:
-    """A category, a whole number and two numbers that depend on the category; minimum 0."""
+    """A category, an integer and two numbers that depend on the category; minimum 0."""
     offset = {"a": 0.0, "b": 0.6, "c": 1.2, "d": 0.3}[point["category"]]
     bowl = 3 * (point["x0"] - 0.3) ** 2 + 3 * (point["x1"] - 0.7) ** 2 * (1 + (point["category"] == "a"))
     return float(offset + 0.15 * abs(point["units"] - 7) + bowl)
 
 
 def bowl8(point: Point) -> float:
-    """Eight dimensions of falling weight; minimum 0. Noise is added to what the search sees."""
+    """Eight dimensions of decreasing weight; minimum 0. Noise is added to the search's values."""
     weights = (4.0, 2.0, 1.0, 0.5, 0.3, 0.2, 0.1, 0.05)
     return float(sum(weight * (point[f"x{index}"] - 0.35) ** 2 for index, weight in enumerate(weights)))
 
@@ -75,7 +75,7 @@ def search_quality() -> list[Figure]:
             )
         ours = statistics.median(best[TRIALS // 2 - 1] for best in bayes)
         baseline = statistics.median(best[-1] for best in random)
-        # Distances to the minimum, so that a ratio makes sense where values are negative.
+        # Distances to the minimum, so that a ratio makes sense for negative values.
         what = f"{name}: bayes after {TRIALS // 2} trials / random after {TRIALS}"
         figures.append(Figure(what, ours - lowest, baseline - lowest, "above the minimum"))
     return figures
@@ -102,7 +102,7 @@ def _best_after(
 
 
 def sweep_overhead() -> list[Figure]:
-    """What one more trial costs a sweep - asking, telling, early termination, checking -, against its budget."""
+    """Cost of one more trial in a sweep (ask, tell, early termination, checks), against its budget."""
     with own_folder() as folder:
         figures = [
             Figure(
@@ -129,7 +129,7 @@ def _plan(folder: Path, method: str) -> SweepPlan:
 
 
 def _cost_ms(plan: SweepPlan, trials: int) -> float:
-    """Ask, tell and judge one more trial, after so many that have finished."""
+    """Ask, tell and judge one more trial, after a number of finished ones."""
     assert plan.config is not None
     search, rule, space = make_search(plan), Hyperband(min_iter=3), plan.config.space
     past = trials - ASKED if plan.method == "grid" else trials

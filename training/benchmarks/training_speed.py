@@ -75,7 +75,7 @@ print(np.median([train(epoch) for epoch in range(3)][1:]))
 
 
 class MadeCharacters(CharacterDataset):
-    """As many images and classes, of the same size, as EMNIST has for FSDL's recogniser."""
+    """As many images and classes, of the same size, as in EMNIST for FSDL's recogniser."""
 
     data_spec = DataSpec((28, 28, 1), tuple(map(chr, range(33, 113))))
 
@@ -91,7 +91,7 @@ class MadeCharacters(CharacterDataset):
 
 
 def training_speed() -> list[Figure]:
-    """Steps a second, against a bare Keras loop."""
+    """Steps per second, against a bare Keras loop."""
     figures = []
     with own_folder():
         for network, steps in (("mlp", int(TRAIN * 0.9) // BATCH_SIZE), ("lenet", 40)):
@@ -125,7 +125,7 @@ def hanzi_training_speed() -> list[Figure]:
 
 
 def line_training_speed() -> list[Figure]:
-    """Training a reader of lines, against a bare loop over the same batches."""
+    """Training of a line reader, against a bare loop over the same batches."""
     parts = {"dataset": "RenderedLinesDataset", "model": "LineModelCtc", "network": "line_reader"}
     train_args = {"batch_size": LINE_BATCH_SIZE, "epochs": LINE_EPOCHS}
     spec = json.dumps({**parts, "dataset_args": LINES_ARGS, "train_args": train_args})
