@@ -1,10 +1,8 @@
 """GNT files and CASIA's archives of them: from bytes to writer-disjoint splits, damage named and the rest read."""
 
-import contextlib
 import shutil
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -20,6 +18,7 @@ from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.datasets.character_files import zip_bytes
 from text_recognizer.tests.datasets.file_server import file_entry, write_registry
 from text_recognizer.tests.datasets.gnt_files import record, stroke, write_writers
+from text_recognizer.tests.models.weightless import weightless
 
 
 @pytest.fixture(autouse=True)
@@ -319,14 +318,6 @@ def test_real_numerals_by_100_writers_are_parted_by_writer():
     assert dataset.sizes() == {"train": 10_800, "validation": 1_200, "test": 3_000}
     assert dataset.rejected == []
     assert not set(dataset.split("test").groups or ()) & set(dataset.split("train").groups or ())
-
-
-@contextlib.contextmanager
-def weightless():
-    """Networks that are built here get no memory for their weights."""
-    with keras.StatelessScope(initialize_variables=False):
-        yield
-    keras.utils.clear_session()  # else the next network that is built would get it for them
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from text_recognizer.models.transfer import take_over_weights, transfer_problems
 from text_recognizer.networks.base import FrameNetwork
 from text_recognizer.registry import names, resolve
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.tests.models.weightless import weightless
 from training import cli
 from training.run_experiment import main
 from training.runs.find import _lasting_place, find_run
@@ -97,7 +97,7 @@ def test_networks_know_which_sizes_of_images_share_weights(name):
     for side in SIDES.get(name, (28, 29, 30, 31, 32, 33)):
         is_line = isinstance(network, FrameNetwork) or name == "line_cnn_all_conv"
         shape = (side, 448 if is_line else side, 1)
-        with keras.StatelessScope(initialize_variables=False):
+        with weightless():
             weights = network.build(shape, (32, 5) if is_line else (5,)).weights
         found[side] = tuple(tuple(one.shape) for one in weights), network.sizes_in_weights(shape)
     for weights, sizes in found.values():
