@@ -44,6 +44,8 @@ class Parser(argparse.ArgumentParser):
             name = re.split("[=.]", unknown[0])[0]
             is_elsewhere = name in _options(self)
             hint = " Another action has it." if is_elsewhere else did_you_mean(name.lstrip("-"), known, known)
+            if name in {f"--{action.dest}" for action in self._actions if not action.option_strings}:
+                hint = f" Give its value alone, without {name}."
             raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {self.prog} --help.")
         return found
 

@@ -296,6 +296,10 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
             "unknown argument '--curve=x'. Another action has it. See text-recognizer runs",
         ),
         (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
+        (
+            ["evaluate", "--bundle", "last"],
+            "unknown argument '--bundle'. Give its value alone, without --bundle. See text-recognizer evaluate --help.",
+        ),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
         (["--versio"], "unknown argument '--versio'. Did you mean '--version'?"),
         (["run", "--versio"], "unknown argument '--versio'. Did you mean '--version'? Values of the spec"),
