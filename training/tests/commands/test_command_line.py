@@ -36,7 +36,7 @@ SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
 
 
 def failing(error: BaseException) -> Any:
-    def fail(*_: object) -> int:
+    def fail(*_: object, **__: object) -> int:
         raise error
 
     return fail
