@@ -98,7 +98,7 @@ def read_pages(path: Path) -> list[PageText]:
         raise refused(f"its file is neither ALTO nor PAGE XML nor hOCR: {path} begins with <{root.tag}>.")
     pages = list(reader(root, path))
     if not pages:
-        raise DataError(f"its file has no page: {path}.")
+        raise (OtherFormatError if root.tag == "html" else DataError)(f"its file has no page: {path}.")
     return pages
 
 

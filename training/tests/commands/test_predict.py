@@ -88,6 +88,11 @@ def test_each_xml_file_of_a_folder_is_read_once_to_find_what_is_to_be_read(pages
     assert sorted(read) == ["damaged.xml", "hocr.xml", "mets.xml", "one.xml", "two.xml"]
 
 
+def test_a_web_page_in_a_folder_is_passed_over(pages):
+    (pages / "about.xml").write_text("<html xmlns='http://www.w3.org/1999/xhtml'><body><p>about</p></body></html>")
+    assert [one.place.name for one in sources_of([str(pages)])] == ["two", "line", "one"]
+
+
 def test_an_image_whose_page_lies_elsewhere_in_a_folder_is_read_once(bundle, tmp_path, capfd):
     write_page(tmp_path / "page", "0001", archive_pages.page_xml("scan 1.png"))
     (tmp_path / "page" / "0001.png").rename(tmp_path / "scan 1.png")  # as Transkribus exports them
