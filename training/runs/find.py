@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from text_recognizer.arguments import arguments_of
 from text_recognizer.charset import Characters
+from text_recognizer.datasets.formats.charset_files import read_characters
 from text_recognizer.errors import DataError, Problem, RunError, SpecError, TextRecognizerError
 from text_recognizer.promoted.store import ModelStore
 from text_recognizer.registry import resolve
@@ -58,7 +59,9 @@ def bundle_named(name: str | Path) -> "Bundle":
 
 
 def with_bundles_found(spec: ExperimentSpec, in_sweep: bool = False) -> ExperimentSpec:
-    """The spec with names in `initial_weights` and `charset` resolved to folders, which must not change over time.
+    """The spec with the names of bundles resolved, so that they mean the same later.
+
+    `initial_weights` becomes a folder. `charset` becomes the characters: a run needs them as long as it is used.
 
     Raises:
         SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which can change.
@@ -84,7 +87,7 @@ def with_charset_found(
     return dataset_args if charset is None else {**dataset_args, "charset": charset}
 
 
-def _found(key: str, name: Any, sweep: str | None) -> str | None:
+def _found(key: str, name: Any, sweep: str | None) -> str | list[str] | None:
     if type(name) is int:  # the date at the start of an id, parsed as a number
         name = str(name)
     if not isinstance(name, str):
@@ -95,7 +98,7 @@ def _found(key: str, name: Any, sweep: str | None) -> str | None:
     try:
         place = _place_of_bundle(name) if sweep is None else _lasting_place(name, runs_folder(), sweep)
         if key == CHARSET and (place != name or ModelStore().find(name) is not None):
-            return str(bundle_named(place).folder)  # datasets do not know promoted models
+            return read_characters(bundle_named(place).folder)
         return place
     except (DataError, RunError) as error:
         raise SpecError([Problem(f"{key}: {error}", key)]) from None
