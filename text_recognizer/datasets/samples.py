@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 500
 WIDTH_PX, GAP_PX, LEAST_HEIGHT_PX, CAPTION_PX = 960, 12, 56, 14
+# Of systems. The default font has little more than ASCII.
+USUAL_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
 BLACK, RED, GREEN = (20, 20, 20), (190, 30, 30), (0, 130, 60)
 TINTS = np.array([(255, 255, 255), (250, 160, 150), (150, 180, 250)], np.uint8)  # background, odd and even lines
 
@@ -36,7 +40,8 @@ def draw_samples(
 
     Args:
         dataset: prepared if necessary, after the other arguments are checked.
-        font: a file with the characters of the labels. Missing characters are shown as code points.
+        font: a file with the characters of the labels; "default" takes an installed font that has them. Missing
+            characters are shown as code points.
         predictions: rows of a run's predictions.jsonl; then samples are chosen from these, with their readings below,
             wrong ones in red. The boxes of found lines are green.
     Raises:
@@ -118,11 +123,12 @@ def _enlarged(picture: "Image.Image") -> "Image.Image":
 def _cell(picture: "Image.Image", captions: Sequence[tuple[str, tuple[int, int, int]]], font: str) -> "Image.Image":
     from PIL import Image
 
-    known = characters_of(font)
     drawn = []
     for text, colour in captions:
+        fitting = _font_with(text, font)
+        known = characters_of(fitting)
         shown = "".join(one if ord(one) in known or one.isspace() else f"U+{ord(one):04X} " for one in text)
-        drawn.append((font_of(font, CAPTION_PX).draw(shown.strip() or repr(shown))[:, :WIDTH_PX], colour))
+        drawn.append((font_of(fitting, CAPTION_PX).draw(shown.strip() or repr(shown))[:, :WIDTH_PX], colour))
     width = max([picture.width, *(strokes.shape[1] for strokes, _ in drawn)])
     height = picture.height + sum(len(strokes) for strokes, _ in drawn)
     cell = Image.new("RGB", (width, height), "white")
@@ -132,6 +138,25 @@ def _cell(picture: "Image.Image", captions: Sequence[tuple[str, tuple[int, int, 
         cell.paste(colour, (0, top), Image.fromarray(strokes))
         top += len(strokes)
     return cell
+
+
+def _font_with(text: str, font: str) -> str:
+    """The font; instead of the default one, an installed font that has the characters of a text if it lacks them."""
+    needed = {ord(one) for one in text if not one.isspace()}
+    if font != DEFAULT_FONT or needed <= characters_of(font):
+        return font
+    return next((path for path in _usual_fonts() if needed <= characters_of(path)), font)
+
+
+@lru_cache(maxsize=1)
+def _usual_fonts() -> tuple[str, ...]:
+    from PIL import ImageFont
+
+    found = []
+    for name in USUAL_FONTS:
+        with suppress(OSError):
+            found.append(str(ImageFont.truetype(name, CAPTION_PX).path))
+    return tuple(found)
 
 
 def _flowed(cells: Sequence["Image.Image"]) -> "Image.Image":

@@ -55,7 +55,7 @@ class Datasets(Command):
         showing.add_argument("--split", choices=SPLIT_NAMES, default="train", help="(default: %(default)s)")
         showing.add_argument("--count", type=int, default=16, metavar="N", help="samples (default: %(default)s)")
         showing.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)")
-        font_help = "font for the labels; the default font lacks é and draws it as U+00E9"
+        font_help = "font for the labels (default: one that has their characters)"
         showing.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help=font_help)
         picture = Path("samples.png")
         showing.add_argument(

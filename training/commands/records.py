@@ -57,7 +57,7 @@ class Records(Command):
         checking = add_action(commands, "check", _check, "read everything; report damage and conflicting labels")
         checking.add_argument("--output", type=picture_file, metavar="FILE", help="write a sheet of sample images")
         checking.add_argument("--count", type=POSITIVE, default=40, metavar="N", help="samples (default: %(default)s)")
-        font_help = "font for the labels; the default font lacks é and draws it as U+00E9"
+        font_help = "font for the labels (default: one that has their characters)"
         checking.add_argument("--font", default=DEFAULT_FONT, metavar="FILE", help=font_help)
 
         mending = add_action(commands, "relabel", _relabel, "write new shards with other labels")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from text_recognizer.datasets import samples
 from text_recognizer.datasets.characters.digits import DigitsDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
@@ -44,7 +45,20 @@ def test_what_was_read_of_data_that_has_changed_is_not_drawn(digits_prepared, po
         draw_samples(DigitsDataset(), "test", predictions=[row])
 
 
+def test_the_default_font_gives_way_to_one_that_has_the_characters_of_a_label(tmp_path, monkeypatch):
+    if not samples._usual_fonts():
+        pytest.skip("none of the usual fonts is installed")
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    write_list(tmp_path / "lines", [(f"{index}.png", "né") for index in range(10)])
+    dataset = LineListDataset(str(tmp_path / "lines"), height=8)
+    drawn = draw_samples(dataset, count=1)
+    assert drawn == draw_samples(dataset, count=1, font=samples._usual_fonts()[0])
+    monkeypatch.setattr(samples, "_usual_fonts", tuple)
+    assert drawn != draw_samples(dataset, count=1)
+
+
 def test_a_label_that_the_font_lacks_is_written_as_code_points(tmp_path, monkeypatch):
+    monkeypatch.setattr(samples, "_usual_fonts", tuple)
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
     write_list(tmp_path / "lines", [(f"{index}.png", "月") for index in range(10)])
     dataset = LineListDataset(str(tmp_path / "lines"), height=8)
