@@ -83,8 +83,15 @@ class AltoFiles:
 
     @property
     def image_state(self) -> str:
-        """Changes when an image does."""
-        return state_of_files(page.image for page in self.pages)
+        """Changes when an image does. Raises DataError: no page has one."""
+        pages = self.pages
+        first = next((page for page in pages if page.text.lines), None)
+        if first and not any(os.path.isfile(page.image) for page in pages):  # noqa: PTH113 - any name
+            raise DataError(
+                f"none of the images of the pages in {self.path} was found: the image of '{first.name}' is not at "
+                f"{first.image}. dataset_args.image_folder names the folder of the images."
+            )
+        return state_of_files(page.image for page in pages)
 
     @cached_property
     def files(self) -> list[Path]:

@@ -1,5 +1,6 @@
 """Lines of archives: ALTO and PAGE XML, outlines, writers, pages that are wrong."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -384,6 +385,21 @@ def test_an_image_that_is_missing_is_known_at_once_also_where_no_disk_can_hold_i
     dataset = prepared(folder)
     assert sum(dataset.sizes().values()) == 9  # the others have images of their own names beside them
     assert [(one.name, one.noun) for one in dataset.rejected] == [("p3", "page")]
+
+
+@pytest.mark.parametrize("dataset", [AltoLinesDataset, AltoParagraphsDataset])
+def test_if_all_images_are_missing_the_error_says_where_one_was_looked_for_and_how_to_name_their_folder(
+    folder, dataset
+):
+    scans = folder.parent / "scans"
+    scans.mkdir()
+    for index in range(3):
+        write_page(folder, f"p{index}", alto(image=""), seed=index)
+        (folder / f"p{index}.png").rename(scans / f"p{index}.png")
+    expected = re.escape(f"the image of 'p0' is not at {folder / 'p0.jpg'}. dataset_args.image_folder names the folder")
+    with pytest.raises(DataError, match=expected):
+        dataset(str(folder)).prepare()
+    dataset(str(folder), image_folder=str(scans)).prepare()
 
 
 def test_hocr_files_count_where_no_xml_file_has_their_name(folder):
