@@ -261,7 +261,8 @@ def check_counts(model: Model, counts: Mapping[str, Counts], samples: int) -> No
     """Raises a SpecError unless `counts` has numbers for each sample of every metric that the model declares."""
     check_counted(model, "counts", counts, [metric.name for metric in model.metrics])
     for name, counted in counts.items():
-        columns = [np.asarray(column) for column in (counted if isinstance(counted, (tuple, list)) else [counted])]
+        is_pair = isinstance(counted, (tuple, list)) or np.ndim(counted) == 2  # or both in one array
+        columns = [np.asarray(column) for column in (counted if is_pair else [counted])]
         if [column.shape for column in columns] != 2 * [(samples,)] or any(c.dtype.kind not in "biuf" for c in columns):
             received = ", ".join(f"{column.dtype} {column.shape}" for column in columns)
             raise SpecError(

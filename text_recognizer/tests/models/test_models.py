@@ -143,6 +143,15 @@ def test_counts_that_are_not_a_number_for_each_sample_are_refused(counted, recei
         check_counts(Counting(DIGITS, Mlp()), {"right": counted}, 3)
 
 
+def test_counts_may_have_part_and_whole_in_one_array():
+    class Counting(CharacterModel):
+        metrics = (Metric("right"),)
+
+    check_counts(Counting(DIGITS, Mlp()), {"right": np.ones((2, 3))}, 3)  # type: ignore[dict-item]
+    with pytest.raises(SpecError, match=r"two arrays .* Received: float64 \(2,\), float64 \(2,\), float64 \(2,\)"):
+        check_counts(Counting(DIGITS, Mlp()), {"right": np.ones((3, 2))}, 3)  # type: ignore[dict-item]
+
+
 def test_counts_that_return_nothing_are_refused():
     nothing: Any = None
     with pytest.raises(SpecError, match=r"must return the metrics that the model declares: .* Received: None"):
