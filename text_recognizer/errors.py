@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _MUCH_BYTES = 1 << 24  # with more free space than this, a disk is hardly the full one
 
 
@@ -100,11 +101,27 @@ def reason(error: BaseException, *places: Path) -> str:
     return f"{said} ({min(room)[0]:,} bytes are free in {min(room)[1]})"
 
 
+def writing_advice(error: OSError, setting: str) -> str:
+    """What to do if a folder, which a setting such as TEXT_RECOGNIZER_DATA names, cannot be written."""
+    if error.errno in NO_SPACE:
+        return f"Free some space, or set {setting} to a folder on a larger disk."
+    if error.errno in _REFUSED:
+        return f"Make it writable for this user, or set {setting} to a folder that is."
+    return f"Set {setting} to a folder that can be written."
+
+
 @contextmanager
-def system_errors(task: str, advice: str = "", *places: Path) -> Iterator[None]:
-    """Raises a DataError if the system refuses an action, such as "read FILE", with its reason."""
+def system_errors(task: str, advice: str = "", setting: str = "", place: Path | None = None) -> Iterator[None]:
+    """Raises a DataError if the system refuses an action, such as "read FILE", with its reason.
+
+    Args:
+        advice: what to do.
+        setting: for the advice on writing into the folder that this setting names.
+        place: what is written; if the disk is full, its free space is named.
+    """
     try:
         yield
     except OSError as error:
-        why = reason(error, *places) if places else error.strerror or error
+        why = reason(error, place) if place else error.strerror or error
+        advice = writing_advice(error, setting) if setting else advice
         raise DataError(f"cannot {task}: {why}. {advice}".rstrip()) from error

@@ -199,8 +199,7 @@ class ModelStore:
         """Lock held while names or bundles are written. Raises DataError: the folder cannot be written."""
         import filelock
 
-        advice = "Set TEXT_RECOGNIZER_MODELS to a folder that can be written."
-        with system_errors(f"write into the models folder {self.folder}", advice):
+        with system_errors(f"write into the models folder {self.folder}", setting="TEXT_RECOGNIZER_MODELS"):
             self.folder.mkdir(parents=True, exist_ok=True)
             with filelock.FileLock(self.folder / ".lock"):
                 yield

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from text_recognizer.errors import reason
+from text_recognizer.datasets.remote.fetch import disk_errors
+from text_recognizer.errors import DataError, reason, system_errors
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -42,6 +43,23 @@ def test_a_reason_stands_inside_a_sentence_and_knows_how_much_is_free(error, pla
     monkeypatch.setattr(Path, "is_dir", is_dir)
     monkeypatch.setattr(shutil, "disk_usage", lambda at: SimpleNamespace(free={"wide": 1 << 30, "narrow": 12}[at.name]))
     assert reason(error, *places) == said
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free some space, or set TEXT_RECOGNIZER_DATA to a folder on a larger disk."),
+        (errno.EDQUOT, "Free some space, or set TEXT_RECOGNIZER_DATA to a folder on a larger disk."),
+        (errno.EACCES, "Make it writable for this user, or set TEXT_RECOGNIZER_DATA to a folder that is."),
+        (errno.EROFS, "Make it writable for this user, or set TEXT_RECOGNIZER_DATA to a folder that is."),
+        (errno.EFBIG, "Set TEXT_RECOGNIZER_DATA to a folder that can be written."),
+    ],
+)
+def test_the_advice_on_a_folder_that_cannot_be_written_fits_the_error(number, advice, tmp_path):
+    for guard in (disk_errors(tmp_path), system_errors("write", setting="TEXT_RECOGNIZER_DATA", place=tmp_path)):
+        with pytest.raises(DataError) as caught, guard:
+            raise OSError(number, os.strerror(number))
+        assert str(caught.value).endswith(f". {advice}")
 
 
 def test_no_sentence_ends_in_two_full_stops_because_the_error_in_it_has_one():

@@ -8,10 +8,8 @@ import errno
 from pathlib import Path
 
 from text_recognizer import whole_files
-from text_recognizer.errors import NO_SPACE, RunError, reason
+from text_recognizer.errors import NO_SPACE, RunError, reason, writing_advice
 from training.files.json_objects import read_regular
-
-_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def replace_file(path: Path, text: str, durable: bool = False) -> None:
@@ -56,11 +54,9 @@ def is_empty(content: bytes) -> bool:
 
 def cannot_write(path: Path, error: OSError, then: str = "do the same again") -> RunError:
     """The error message, with advice, for a file or folder that cannot be written."""
-    advice = "Set TEXT_RECOGNIZER_RUNS to a folder that can be written."
+    advice = writing_advice(error, "TEXT_RECOGNIZER_RUNS")
     if error.errno in NO_SPACE:
         advice = f"Free some space and {then}."
-    elif error.errno in _REFUSED:
-        advice = "Make it writable for this user, or set TEXT_RECOGNIZER_RUNS to a folder that is."
     elif error.errno == errno.ENAMETOOLONG:
         advice = "Give a shorter name."
     return RunError(f"cannot write {path}: {reason(error, path)}. {advice}")

@@ -12,7 +12,7 @@ from text_recognizer import whole_files
 from text_recognizer.datasets.remote.archives import extract
 from text_recognizer.datasets.remote.download import Download, DownloadError, OnProgress, part_of
 from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
-from text_recognizer.errors import DataError, reason, system_errors
+from text_recognizer.errors import DataError, reason, system_errors, writing_advice
 from text_recognizer.settings import data_folder
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
@@ -81,7 +81,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(
             f"cannot write to {error.filename or folder}: {reason(error, folder)}. "
-            f"Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
+            f"{writing_advice(error, 'TEXT_RECOGNIZER_DATA')}"
         ) from error
 
 

@@ -139,8 +139,7 @@ def make_store(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWri
 
 
 def _writing(store: Path) -> AbstractContextManager[None]:
-    advice = "Free some space, or set TEXT_RECOGNIZER_DATA to a folder that can be written."
-    return system_errors(f"write the dataset store {store}", advice, store)
+    return system_errors(f"write the dataset store {store}", setting="TEXT_RECOGNIZER_DATA", place=store)
 
 
 def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWriter], None]) -> Store:
