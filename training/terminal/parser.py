@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeVar
 
@@ -13,6 +15,7 @@ from text_recognizer.wording import did_you_mean, received
 
 Number = TypeVar("Number", int, float)
 
+_A_BUNDLE = {"bundle", "run"}  # a run gives its bundle, so each of the names is tried for the other
 _DATASET_ARGS = "dataset_args"
 _ONE_OF_THEM = f"--{_DATASET_ARGS}."
 
@@ -44,10 +47,16 @@ class Parser(argparse.ArgumentParser):
             name = re.split("[=.]", unknown[0])[0]
             is_elsewhere = name in _options(self)
             hint = " Another action has it." if is_elsewhere else did_you_mean(name.lstrip("-"), known, known)
-            if name in {f"--{action.dest}" for action in self._actions if not action.option_strings}:
-                hint = f" Give its value alone, without {name}."
             raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {self.prog} --help.")
         return found
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        given = sys.argv[1:] if args is None else [*args]
+        for token in _before_rest(self, given):
+            name = re.split("[=.]", token)[0]
+            if name in _named(self) and name not in _options(self):
+                self.error(f"unknown argument '{token}'. Give its value alone, without {name}")
+        return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise SpecError(f"{message.rstrip('.')}. See {self.prog} --help.")
@@ -95,6 +104,19 @@ def add_dataset_args(parser: argparse.ArgumentParser) -> None:
         metavar="JSON",
         help=f"as in a spec; also --{_DATASET_ARGS}.KEY=VALUE",
     )
+
+
+def _before_rest(parser: argparse.ArgumentParser, given: Sequence[str]) -> Iterator[str]:
+    """The arguments of the parser itself: all before `--`; if it passes others on, only options at the start."""
+    passes_on = any(action.nargs == argparse.REMAINDER for action in parser._actions)
+    return takewhile(lambda word: word != "--" and (word.startswith("-") or not passes_on), given)
+
+
+def _named(parser: argparse.ArgumentParser) -> set[str]:
+    """The names of arguments that are given alone, as the options that they are mistaken for."""
+    alone = [action for action in parser._actions if not action.option_strings]
+    words = {word for action in alone for word in (action.dest, *str(action.metavar or "").lower().split("|"))}
+    return {f"--{word}" for word in (words | _A_BUNDLE if words & _A_BUNDLE else words)}
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
