@@ -119,9 +119,11 @@ class AltoFiles:
         Files about a whole document, which Transkribus and eScriptorium write beside those of its pages, are left out.
 
         Raises:
-            DataError: no line is of the requested types.
+            DataError: there are none, or no line is of the requested types.
         """
         pages = [page for file in self.files for page in self._pages_of(file)]
+        if not pages:
+            raise DataError(f"{self.path} holds files about whole documents ({self.files[0].name}) but none of pages.")
         if self.line_types is None:
             return pages
         kinds = {line.kind for page in pages for line in page.text.lines}

@@ -271,6 +271,11 @@ def test_files_about_the_document_in_an_export_are_no_pages(folder):
     assert not prepared(folder).rejected
     with pytest.raises(DataError, match=r"neither ALTO nor PAGE XML nor hOCR \('mets'\)"):
         prepared(folder / "mets.xml")
+    for index in range(3):
+        (folder / f"good{index}.xml").unlink()
+    for dataset in (AltoLinesDataset, AltoParagraphsDataset):
+        with pytest.raises(DataError, match=r"holds files about whole documents \(metadata.xml\) but none of pages"):
+            dataset(str(folder)).prepare()
 
 
 @pytest.mark.parametrize("given", ["pages.zip", "."])
