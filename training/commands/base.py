@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+OTHER_RUNS = " Set TEXT_RECOGNIZER_RUNS={} to list those of another folder."  # the hint for a list command's FOLDER
 A_BUNDLE = "a bundle or run: folder, id, start of an id, or last; or the name of a model"
 
 

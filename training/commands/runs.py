@@ -13,7 +13,7 @@ from typing import Any
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.wording import counted
-from training.commands.base import Command, add_action
+from training.commands.base import OTHER_RUNS, Command, add_action
 from training.commands.curves import draw_curves
 from training.files.journals import read_journal
 from training.runs.find import find_run
@@ -58,6 +58,7 @@ class Runs(Command):
         parser.epilog = EXAMPLES
         actions = parser.add_subparsers(metavar="ACTION", required=True)
         listing = add_action(actions, "list", _list, "all runs, the newest first")
+        listing.set_defaults(hint_if_surplus=OTHER_RUNS)
         add = listing.add_argument
         add("--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet")
         add("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
-from training.commands.base import Command
+from training.commands.base import OTHER_RUNS, Command
 from training.sweeps.folder import find_sweep
 from training.sweeps.history import History
 from training.sweeps.table import COLUMNS, read_sweep, read_sweeps
@@ -16,6 +16,7 @@ from training.views.sweeps import WISHES, driver_of, explained, run_state, steer
 
 EXAMPLES = """examples:
   text-recognizer sweeps list
+  TEXT_RECOGNIZER_RUNS=/other/disk/runs text-recognizer sweeps list
   text-recognizer sweeps show sweep_digits
   text-recognizer sweeps explain sweep_digits --trial 3
   text-recognizer sweeps pause sweep_digits      (no new trials; running ones continue)
@@ -39,7 +40,7 @@ class Sweeps(Command):
             added.set_defaults(run=run, action=action)
             return added
 
-        add("list", _list, "all sweeps, the newest first")
+        add("list", _list, "all sweeps, the newest first").set_defaults(hint_if_surplus=OTHER_RUNS)
         add("show", _show, "a sweep and its trials, best first")
         explain = add("explain", _explain, "why each trial was suggested, stopped or failed")
         explain.add_argument("--trial", type=int, metavar="N", help="only this trial")

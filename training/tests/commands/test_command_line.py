@@ -315,6 +315,12 @@ def test_a_working_folder_that_was_removed_is_said(tmp_path, monkeypatch):
         (["runs", "rerun", "last", "--run=x"], "there is no run 'last' in"),
         (["predict", "--image", "a.png"], "unknown argument '--image'. Give its value alone, without --image."),
         (["run", "--spec", "a.json"], "unknown argument '--spec'. Give its value alone, without --spec."),
+        (
+            ["runs", "list", "old/runs"],
+            "unknown argument 'old/runs'. Set TEXT_RECOGNIZER_RUNS=old/runs to list those of another folder. See ",
+        ),
+        (["sweeps", "list", "old"], "unknown argument 'old'. Set TEXT_RECOGNIZER_RUNS=old to list those of"),
+        (["runs", "show", "last", "other"], "unknown argument 'other'. See text-recognizer runs --help."),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
         (["--versio"], "unknown argument '--versio'. Did you mean '--version'?"),
         (["run", "--versio"], "unknown argument '--versio'. Did you mean '--version'? Values of the spec"),
@@ -339,6 +345,13 @@ def test_a_mistyped_command_line_is_answered_with_what_was_probably_meant(comman
     assert printed.startswith("error: ")
     assert complaint in printed
     assert "usage:" not in printed
+
+
+@pytest.mark.parametrize("command", ["runs", "sweeps"])
+def test_help_says_how_to_list_what_is_in_another_folder(command, capsys):
+    with pytest.raises(SystemExit):
+        text_recognizer([command, "--help"])
+    assert f"TEXT_RECOGNIZER_RUNS=/other/disk/runs text-recognizer {command} list" in capsys.readouterr().out
 
 
 def test_the_commands_that_are_listed_are_those_of_the_help(capsys):
