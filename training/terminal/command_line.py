@@ -82,21 +82,28 @@ def _stop_after_input() -> None:
 
 def _whose_bug(error: Exception) -> str:
     """Whose bug a traceback shows: the user's, if it leads through their code."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if frame.f_globals.get("__name__", "").partition(".")[0] in outside_packages:
-            code = frame.f_code
-            return (
-                f"{type(error).__name__} in your own code: {code.co_filename}, line {line}, in {code.co_name}, or in "
-                f"what it calls: {shortened(' '.join(reason(error).split()))}. The traceback says more."
-            )
+    if where := _in_own_code(error):
+        return f"{where}{shortened(' '.join(reason(error).split()))}. The traceback says more."
     return "this is a bug in Text Recognizer; please report it with the lines above."
 
 
+def _in_own_code(error: Exception) -> str:
+    """The beginning of a message: the last line of the user's code in a traceback; "" if there is none."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        if frame.f_globals.get("__name__", "").partition(".")[0] in outside_packages:
+            place = f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}"
+            return f"{type(error).__name__} in your own code: {place}, or in what it calls: "
+    return ""
+
+
 def _refusal(error: OSError | UnicodeError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"a text is not {error.encoding}: {error.reason} at byte {error.start}. Save it as UTF-8."
-    advice = " Free some space and do the same again." if getattr(error, "errno", None) in NO_SPACE else ""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+    if isinstance(error, UnicodeError):
+        said = f"{reason(error)}."
+        if isinstance(error, UnicodeDecodeError):
+            said = f"a text is not {error.encoding}: {error.reason} at byte {error.start}. Save it as UTF-8."
+        return _in_own_code(error) + said
+    advice = " Free some space and do the same again." if error.errno in NO_SPACE else ""
+    if error.strerror and error.filename is not None:
         return f"{error.filename}: {reason(error, Path(str(error.filename)))}.{advice}"
     return f"{reason(error, *_places())}.{advice}"
 

@@ -103,6 +103,31 @@ def test_a_bug_keeps_its_traceback(capsys):
     assert "this is a bug" in printed
 
 
+@pytest.mark.parametrize(
+    ("content", "encoding", "kind", "why"),
+    [
+        (b"ab", "utf-16", "UnicodeError", "UTF-16 stream does not start with BOM."),
+        (b"gr\xfc", "utf-8", "UnicodeDecodeError", "a text is not utf-8: invalid start byte at byte 2. Save it as"),
+    ],
+)
+def test_a_text_that_code_of_the_user_cannot_decode_is_said_with_the_line(
+    content, encoding, kind, why, capsys, tmp_path, monkeypatch
+):
+    text = "import io\nfrom text_recognizer.networks import Network\n\n\nclass Net(Network):\n"
+    text += "    def build(self, input_shape, output_shape):\n"
+    text += f"        return io.TextIOWrapper(io.BytesIO({content!r}), {encoding!r}).read()\n"
+    name = f"nets_in_{encoding.replace('-', '')}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setenv("TEXT_RECOGNIZER_STATE", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    build = resolve("network", f"{name}:Net")().build
+    assert guarded(lambda: build((8, 8, 1), (2,))) == 2
+    printed = capsys.readouterr().err
+    where = f"{tmp_path}/{name}.py, line 7, in build, or in what it calls"
+    assert printed.startswith(f"error: {kind} in your own code: {where}: {why}")
+    assert "Traceback" not in printed
+
+
 def test_a_bug_in_code_of_the_user_is_not_called_ours(capsys, tmp_path, monkeypatch):
     text = "from text_recognizer.networks import Network\n\n\nclass Net(Network):\n"
     text += "    def build(self, input_shape, output_shape):\n        return {}['layers']\n"
