@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import starmap
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -172,9 +173,9 @@ class AltoFiles:
         named = page.image.replace("\\", "/")
         names = [named, Path(named).name, unquote(Path(named).name)] if named else []
         names += [f"{file.stem}{suffix}" for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES))]
-        places = [named_file(folder, name) for folder in folders for name in names]
-        places += [named_file(file.parent.parent, named)] * ("/" in named)  # in an OCR-D workspace, relative to it
-        found = next((place for place in places if os.path.isfile(place)), None)  # noqa: PTH113 - any name
+        places = [(folder, name) for folder in folders for name in names]
+        places += [(file.parent.parent, named)] * ("/" in named)  # in an OCR-D workspace, relative to it
+        found = next((one for one in starmap(named_file, places) if os.path.isfile(one)), None)  # noqa: PTH113 - any name
         return found or folders[-1] / (Path(named).name or f"{file.stem}.jpg")
 
     def _split(self, file: Path) -> SplitName | Literal[""]:

@@ -1,6 +1,9 @@
 """Lines of archives: ALTO and PAGE XML, outlines, writers, pages that are wrong."""
 
+import os
 import re
+import unicodedata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -276,6 +279,19 @@ def test_files_about_the_document_in_an_export_are_no_pages(folder):
     for dataset in (AltoLinesDataset, AltoParagraphsDataset):
         with pytest.raises(DataError, match=r"holds files about whole documents \(metadata.xml\) but none of pages"):
             dataset(str(folder)).prepare()
+
+
+def test_the_image_of_a_page_is_not_looked_for_any_further_once_it_is_found(folder, monkeypatch):
+    write_page(folder, "é", alto(image=unicodedata.normalize("NFD", "é.png")))
+    looked_for, isfile = set(), os.path.isfile
+
+    def noted(path: Path) -> bool:
+        looked_for.add(path.suffix)
+        return isfile(path)
+
+    monkeypatch.setattr(os.path, "isfile", noted)
+    (page,) = AltoFiles(str(folder), None, None, None).pages
+    assert (page.problem, page.image.name, looked_for) == ("", "é.png", {".png"})
 
 
 @pytest.mark.parametrize("given", ["pages.zip", "."])
