@@ -91,6 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
     output.check(sources)
     reader = _Reader(arguments, any(source.is_xml for source in sources))
     failed = 0
+    firsts: dict[str, str] = {}  # by the error without the name of its source: the source that had it first
     is_silent = output.folder is not None and len(sources) > 1
     with progress("predict", len(sources), "image", "reading") if is_silent else nullcontext(lambda _: None) as done:
         for source, found in reader.read(sources):
@@ -103,7 +104,9 @@ def _run(arguments: argparse.Namespace) -> int:
                 if len(sources) == 1:
                     raise
                 failed += 1
-                say(f"error: {error}")
+                first = firsts.setdefault(str(error).replace(source.name, ""), source.name)
+                alike = f"{source.name} cannot be read for the same reason as {first}."
+                say(f"error: {error if first == source.name else alike}")
                 continue
             for problem in found.given.problems if found.given is not None else ():
                 say(f"warning: {source.name}: {problem}")

@@ -252,6 +252,19 @@ def test_of_a_folder_what_was_not_read_is_said(tmp_path, capfd):
     assert failed == "1 of 2 images could not be read; see the errors above."
 
 
+def test_what_is_wrong_with_several_pages_is_said_once(bundle, tmp_path, capfd):
+    for name in ("a", "b", "c"):
+        write_page(tmp_path, name, archive_pages.alto(size="").replace(">pixel<", ">mm10<"))
+    (tmp_path / "d.xml").write_text("<alto")
+    assert predict(tmp_path, "--bundle", bundle, "--output", tmp_path / "read") == 2
+    _, first, second, third, other, _, failed = capfd.readouterr().err.splitlines()
+    assert first.startswith(f"error: {tmp_path / 'a.xml'} cannot be read: its outlines are in the unit 'mm10' but its")
+    for name, said in (("b.xml", second), ("c.xml", third)):
+        assert said == f"error: {tmp_path / name} cannot be read for the same reason as {tmp_path / 'a.xml'}."
+    assert "d.xml cannot be read: its XML file is damaged" in other
+    assert failed == "4 of 4 images could not be read; see the errors above."
+
+
 def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, pages, tmp_path, capfd):
     save(tmp_path / "line.png", np.full((9, 9), 9, np.uint8))
     twice = [pages / "line.png", tmp_path / "line.png"]
