@@ -28,7 +28,7 @@ from text_recognizer.datasets.characters.base import (
 )
 from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary_of_all
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import PackedStrings, packed, storable, unpacked
 from text_recognizer.errors import DataError
@@ -240,7 +240,7 @@ class PictureDataset(StoredCharacters):
                 rejected += converted.rejected
                 done(len(converted.names) + len(converted.rejected))
         if not count:
-            why = f"none of its images can be used. {summary(rejected, 'image')}" if rejected else "no images."
+            why = f"none of its images can be used. {summary_of_all(rejected, 'image')}" if rejected else "no images."
             raise DataError(f"{self.name}: {why}")
         for name, array in (packed("group_names", map(storable, group_ids)) | packed_rejected(rejected)).items():
             writer.add(name, array)

@@ -13,7 +13,7 @@ from text_recognizer.charset import tidy_text
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary, unpacked_rejected
+from text_recognizer.datasets.storage.rejected import Rejected, packed_rejected, summary_of_all, unpacked_rejected
 from text_recognizer.datasets.storage.store import Store, StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.errors import DataError, reason
@@ -44,7 +44,7 @@ def fill_pool(
             rejected += failed
             done(len(converted) + len(failed))
     if not lines:
-        problem = f"none of its lines can be used. {summary(rejected)}" if total else "it has no lines."
+        problem = f"none of its lines can be used. {summary_of_all(rejected)}" if total else "it has no lines."
         raise DataError(f"{label}: {problem}")
     samples, widths, hashes = zip(*lines.values(), strict=True)
     splits = ("", *SPLIT_NAMES)

@@ -19,7 +19,7 @@ from text_recognizer.datasets.formats.page_xml import PageLine, Points
 from text_recognizer.datasets.lines.members import Members, completed_splits, subsampled
 from text_recognizer.datasets.pages.pixel_split import PixelSplit, paragraph_square
 from text_recognizer.datasets.storage.parallel import in_processes, progress
-from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, packed_rejected, summary
+from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, packed_rejected, summary_of_all
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.storage.strings import packed, storable, unpacked
 from text_recognizer.datasets.stored import StoredDataset
@@ -98,7 +98,7 @@ class ParagraphDataset(StoredDataset):
         with suppress(DataError):  # its files are not here
             pages = list(self.pages())
             rejected = [Rejected(page.name, page.problem) for page in pages if page.problem]
-            lines = sum(len(page.text.lines) for page in pages)
+            lines = sum(len(page.text.lines) for page in pages if not page.problem)
             return outlook_in_words(len(pages) - len(rejected), lines, rejected, "page")
         return None
 
@@ -151,7 +151,7 @@ class ParagraphDataset(StoredDataset):
                     rejected += picture.lost
                 done(1)
         if not pictures:
-            raise DataError(f"{self.name}: none of its pages can be used. {summary(rejected, 'item')}")
+            raise DataError(f"{self.name}: none of its pages can be used. {summary_of_all(rejected, 'item')}")
         for name, array in _arrays(pictures, rejected).items():
             writer.add(name, array)
 

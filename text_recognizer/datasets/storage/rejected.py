@@ -57,10 +57,17 @@ def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
     return f"{total} rejected: {'; '.join([*listed, *more])}."
 
 
+def summary_of_all(rejected: Sequence[Rejected], noun: str = "line") -> str:
+    """The summary if nothing is left: with a whole reason, because there is no table then."""
+    example = next((one for one in rejected if ": " in one.reason), None)
+    return summary(rejected, noun) + (f" For example '{example.name}': {example.reason}." if example else "")
+
+
 def outlook_in_words(pages: int, lines: int, rejected: Sequence[Rejected], noun: str = "line") -> str:
     """What will be converted, without rejected samples; without pages if lines have their own images."""
     there = counted(lines, "line") if not pages else f"{counted(pages, 'page')} with {counted(lines, 'line')}"
-    return f"{there} to convert" + (f". {summary(rejected, noun)}" if rejected else "")
+    said = summary if lines else summary_of_all
+    return f"{there} to convert" + (f". {said(rejected, noun)}" if rejected else "")
 
 
 def write_table(folder: Path, rejected: Sequence[Rejected]) -> Path | None:

@@ -1,5 +1,6 @@
 """Lines: batches, splits by writer, labels, what is rejected and how it is said."""
 
+import re
 import time
 from pathlib import Path
 
@@ -246,7 +247,8 @@ def test_a_list_of_which_nothing_is_left_says_why(tmp_path):
     for name in ("a.png", "b.png"):
         (tmp_path / "lines" / name).unlink()
     expected = r"none of its lines can be used. 2 lines rejected: 2 x the image file is missing \('a.png'\)\."
-    with pytest.raises(DataError, match=expected):
+    whole = f" For example 'a.png': the image file is missing: {tmp_path / 'lines' / 'a.png'}."
+    with pytest.raises(DataError, match=expected + re.escape(whole)):
         prepared(path)
 
 
