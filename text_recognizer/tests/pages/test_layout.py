@@ -220,6 +220,12 @@ def test_lines_of_two_columns_at_the_same_height_are_not_joined():
     assert sides == ["both"] + ["left"] * 6 + ["right"] * 6
 
 
+def test_two_rows_of_two_columns_between_lines_over_the_whole_page_are_not_joined():
+    columns = paragraph(2, 60, 280, 3) + paragraph(2, 560, 280, 3)
+    lines = find_lines(drawn_page(paragraph(5, 60, 60, 9) + columns + paragraph(5, 60, 368, 9), (1000, 700)))
+    assert [line.box[0] < 500 < line.box[2] for line in lines].count(False) == 4
+
+
 def test_a_line_whose_words_stand_far_apart_is_found_whole_where_the_lines_above_and_below_go_on():
     texts = paragraph(8)
     left, baseline, _ = texts[4]
