@@ -107,7 +107,7 @@ def _between_columns(strokes: Mask, before: Ridge, after: Ridge, height: float) 
 
 
 def _is_spanned(lines: list[Ridge], before: Ridge, after: Ridge, height: float) -> bool:
-    """Whether a line above and one below go on over the gap between two pieces."""
+    """Whether a line above and one below continue across the gap between two pieces."""
     past = _PAST_GAP * height
     start, end = before.columns[-1] - past, after.columns[0] + past
     spanning = [line for line in lines if line.columns[0] <= start and line.columns[-1] >= end]

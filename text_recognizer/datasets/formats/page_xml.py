@@ -60,7 +60,7 @@ class PageText:
         image: the name of the image file, as in the XML; may be empty.
         width, height: size of the page in the units of the outlines; 0 if not given: then the units are pixels.
         whole_regions: the IDs of regions whose text is not divided into lines.
-        format: "alto", "page" or "hocr"; "" of what is no file of these.
+        format: "alto", "page" or "hocr"; "" if it is from no such file.
     """
 
     image: str = ""
