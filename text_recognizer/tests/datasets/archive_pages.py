@@ -1,16 +1,20 @@
 """A page with three lines, described in ALTO, in PAGE XML and in hOCR."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.tests.datasets.line_files import save
 
 # x1, y1, x2, y2 of the lines of a page of 200 x 120 pixels, and what they say.
 LINES = [((10, 10, 110, 30), "first line"), ((10, 40, 150, 60), "the second"), ((20, 70, 90, 90), "third")]
 NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 PAGE_NAMESPACE = "http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15"
+AS_IT_IS: dict[str, Any] = {"height": 20, "ink": "dark", "source_ink": "dark", "preprocessing": ()}
 
 
 def page_image(seed: int = 0) -> NDArray[np.uint8]:
@@ -90,3 +94,20 @@ def write_page(folder: Path, name: str, content: str, seed: int = 0) -> None:
     """An XML file and the image of the same name."""
     save(folder / f"{name}.png", page_image(seed))
     (folder / f"{name}.xml").write_text(content, encoding="utf-8")
+
+
+def prepared(folder: Path, **args: Any) -> AltoLinesDataset:
+    dataset = AltoLinesDataset(str(folder), **(AS_IT_IS | args))
+    assert dataset.straightened
+    dataset.prepare()
+    return dataset
+
+
+def lines_of(dataset: AltoLinesDataset) -> dict[str, tuple[str, NDArray[np.uint8]]]:
+    """Name, text and image of every line."""
+    splits = [dataset.split(name) for name in SPLIT_NAMES]
+    return {
+        name: (text, split.image(position)[..., 0])
+        for split in splits
+        for position, (name, text) in enumerate(zip(split.ids, split.texts, strict=True))
+    }
