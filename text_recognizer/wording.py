@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import shlex
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -41,3 +42,8 @@ def shortened(text: str) -> str:
 def counted(count: int, noun: str) -> str:
     """A number with its noun: 1 image, 2 images."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def shell_word(value: object) -> str:
+    """A path or name as one word of a shell command for the user to copy."""
+    return shlex.quote(str(value))

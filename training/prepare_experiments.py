@@ -14,10 +14,10 @@ if __name__ == "__main__" and not __package__:
     enter_own_environment()
 
 import json
-import shlex
 from collections.abc import Sequence
 
 from text_recognizer.errors import SpecError
+from text_recognizer.wording import shell_word
 from training.sweeps.plan_file import read_plan, say_left_out
 from training.terminal.command_line import guarded
 from training.terminal.parser import Parser
@@ -44,7 +44,7 @@ def _main(argv: Sequence[str] | None) -> int:
     plan.check()
     for index in range(len(plan.experiments)):
         spec = json.dumps({**plan.experiments[index], "experiment_group": plan.name}, ensure_ascii=False)
-        print(f"run_experiment --gpu={shlex.quote(arguments.gpu)} {shlex.quote(spec)}")
+        print(f"run_experiment --gpu={shell_word(arguments.gpu)} {shell_word(spec)}")
     return 0
 
 

@@ -20,6 +20,7 @@ from typing import cast
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import Experiment
 from text_recognizer.keras_import import require_tensorflow
+from text_recognizer.wording import shell_word
 from training import run_experiment
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Executor, Setting
@@ -174,7 +175,7 @@ def _begin(
 
 def _is_held_back(folder: SweepFolder) -> bool:
     if folder.wish != "run":
-        print(f"it was asked to {folder.wish}. Go on with: text-recognizer sweeps resume {folder.name}")
+        print(f"it was asked to {folder.wish}. Go on with: text-recognizer sweeps resume {shell_word(folder.name)}")
     return folder.wish != "run"
 
 

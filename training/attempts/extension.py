@@ -6,7 +6,7 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.spec import ExperimentSpec, parse_value
 from text_recognizer.train_args import TrainArgs
-from text_recognizer.wording import received
+from text_recognizer.wording import received, shell_word
 from training.attempts.checkpoint import read_checkpoint
 from training.runs.contents import CHECKPOINT
 from training.runs.run import Run
@@ -81,24 +81,24 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
     if sweep := latest.get("sweep") or latest.get("wandb_sweep"):
         raise RunError(
             f"the run {run.id} is a trial of the sweep {sweep}, which uses its result. "
-            f"Start a new run from its weights: --train_args.initial_weights={run.id}"
+            f"Start a new run from its weights: --train_args.initial_weights={shell_word(run.id)}"
         )
     path = run.folder / CHECKPOINT
     if not path.exists():
         raise RunError(
             f"the run {run.id} has no checkpoint to continue from ({path}). Start a new run from its weights: "
-            f"--train_args.initial_weights={run.id}"
+            f"--train_args.initial_weights={shell_word(run.id)}"
         )
     _, state = read_checkpoint(path, ("ended", "early_stop"))
     if state["ended"] is None:
         raise RunError(
             f"the run {run.id} has not completed its training: it is {status.state} in epoch {status.epoch + 1} of "
-            f"{status.epochs}. Resume it first: run_experiment --resume {run.id}"
+            f"{status.epochs}. Resume it first: run_experiment --resume {shell_word(run.id)}"
         )
     stopped_early = args.early_stopping is not None and state["early_stop"]["waited"] >= args.early_stopping.patience
     losses = [row["loss"] for row in run.rows() if "loss" in row]
     if stopped_early or (losses and losses[-1] is None):
         raise RunError(
             f"the run {run.id} would end at the same point whatever its length: {state['ended']}. Start a new run with "
-            f"other train_args, from its weights: --train_args.initial_weights={run.id}"
+            f"other train_args, from its weights: --train_args.initial_weights={shell_word(run.id)}"
         )

@@ -11,7 +11,7 @@ from text_recognizer.errors import RunError
 from text_recognizer.experiment import Experiment
 from text_recognizer.models.bundle import Bundle, usual_name, write_bundle
 from text_recognizer.named_part import NamedPart
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, shell_word
 from training.attempts.callbacks import Row
 from training.attempts.causes import cause_of, full_disk, out_of_memory, refused_by_xla
 from training.attempts.display import Display
@@ -131,7 +131,7 @@ def _run_steps(
     if stop is not None:
         run.set_state(stop.state, stop.reason, stop.cause, epoch=epochs.done)
         print(f"{stop.state} ({stop.reason}) after {counted(epochs.done, 'epoch')}, checkpoint written")
-        print(f"resume with run_experiment --resume {run.folder}")
+        print(f"resume with run_experiment --resume {shell_word(run.folder)}")
         return stop.exit_code
     best_epoch = training.best.state["epoch"]
     print(f"trained     {training.ended}; best epoch {best_epoch} by {args.monitor}", flush=True)
@@ -139,9 +139,9 @@ def _run_steps(
     evaluation = _evaluate(experiment, run, epochs.done, best_epoch, trained)
     print(f"result      {evaluation.headline()}")
     print(f"run folder  {run.folder}")
-    print(f"next        text-recognizer runs show {run.id}")
-    print(f"            text-recognizer predict IMAGE --bundle {run.folder}")
-    print(f"            open {run.folder / 'report.html'}", flush=True)
+    print(f"next        text-recognizer runs show {shell_word(run.id)}")
+    print(f"            text-recognizer predict IMAGE --bundle {shell_word(run.folder)}")
+    print(f"            open {shell_word(run.folder / 'report.html')}", flush=True)
     return 0
 
 

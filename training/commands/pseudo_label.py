@@ -32,7 +32,7 @@ from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.trust import TrustCode
 from text_recognizer.whole_files import replace_file
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, shell_word
 from training.commands.base import Command
 from training.commands.page_lines import cut_lines
 from training.commands.predict_sources import Source, sources_of
@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
     all_lines = len(kept) + len(left_out)
     say(f"kept {counted(len(kept), 'line')} of {all_lines:,}, confidence {kept[-1].confidence:.3f} or more")
     say(f"left out: {_counted(left_out)}")
-    say(f"train: run_experiment {folder / SPEC}")
+    say(f"train: run_experiment {shell_word(folder / SPEC)}")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, shell_word
 from training.commands.base import OTHER_RUNS, Command, add_action
 from training.commands.curves import draw_curves
 from training.files.journals import read_journal
@@ -144,7 +144,7 @@ def _show(arguments: argparse.Namespace) -> int:
         if (run.folder / name).exists():
             print(f"{name:<11} {run.folder / name}")
     if status.state in ("stopped", "preempted", "died", "failed"):
-        print(f"resume with run_experiment --resume {run.folder}")
+        print(f"resume with run_experiment --resume {shell_word(run.folder)}")
     return 0
 
 
@@ -210,7 +210,7 @@ def _import(arguments: argparse.Namespace) -> int:
 def _stop(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.name)
     run.ask_to_stop(arguments.reason)
-    print(f"{run.id} will stop at its next checkpoint. Resume it later: run_experiment --resume {run.id}")
+    print(f"{run.id} will stop at its next checkpoint. Resume it later: run_experiment --resume {shell_word(run.id)}")
     return 0
 
 

@@ -14,7 +14,7 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.registry import resolve
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
-from text_recognizer.wording import did_you_mean
+from text_recognizer.wording import did_you_mean, shell_word
 from training.runs.contents import MODEL
 from training.runs.places import group_folder_name, run_folders, runs_folder
 from training.runs.run import Run
@@ -52,8 +52,9 @@ def bundle_named(name: str | Path) -> "Bundle":
     place = _place_of_bundle(str(name))
     if os.path.exists(f"{place}/status.json") and not os.path.exists(f"{place}/{MODEL}/{DESCRIPTION}"):  # noqa: PTH110
         state = Run(Path(place)).status().state
-        imported = "It was imported, or its model was removed."
-        how = imported if state == "finished" else f"It gets one when it finishes: run_experiment --resume {place}"
+        how = f"It gets one when it finishes: run_experiment --resume {shell_word(place)}"
+        if state == "finished":
+            how = "It was imported, or its model was removed."
         raise RunError(f"the run {place} ({state}) has no model. {how}")
     return find_bundle(place)
 

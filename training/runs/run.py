@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from text_recognizer.errors import RunError
 from text_recognizer.spec import ExperimentSpec
+from text_recognizer.wording import shell_word
 from training.files.held_folder import HeldFolder
 from training.files.journals import append_line, examine, open_journal, read_journal, sync_lines
 from training.files.json_objects import read_object
@@ -77,7 +78,7 @@ class Run(HeldFolder):
         group = (root or runs_folder()) / group_folder_name(spec.experiment_group)
         folder = group / (run_id or new_run_id(spec))
         unfinished = folder.with_name(f".{folder.name}.new")
-        exists = RunError(f"the run folder {folder} already exists. Resume it: --resume {folder}")
+        exists = RunError(f"the run folder {folder} already exists. Resume it: --resume {shell_word(folder)}")
         try:
             if is_made(folder):
                 raise exists

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from text_recognizer.errors import RunError
 from text_recognizer.experiment import assemble
+from text_recognizer.wording import shell_word
 from training.runs.causes import Cause
 from training.runs.contents import CHECKPOINT, is_made, lost_files
 from training.runs.places import new_run_id
@@ -191,6 +192,6 @@ def _status_once_left_alone(folder: Path) -> Status:
         if time.monotonic() > until:
             raise RunError(
                 f"the run {folder} is still being run by an earlier driver of this sweep. "
-                f"Wait for it, or stop it: text-recognizer runs stop {folder.name}"
+                f"Wait for it, or stop it: text-recognizer runs stop {shell_word(folder.name)}"
             )
         time.sleep(POLL_S)

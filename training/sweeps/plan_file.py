@@ -7,7 +7,7 @@ from typing import Any
 from text_recognizer.errors import DataError, SpecError, reason
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, base_spec, override_json, parse_json, read_spec, without_dotted_keys
-from text_recognizer.wording import received
+from text_recognizer.wording import received, shell_word
 from training.runs.find import with_bundles_found
 from training.sweeps.file.config import SweepConfig
 from training.sweeps.file.parameter import Point
@@ -79,7 +79,7 @@ def _from_experiments(
     unknown = sorted(set(value) - {"experiment_group", "experiments"})
     if unknown or not isinstance(experiments, list) or not experiments:
         what = f"unknown key '{unknown[0]}'" if unknown else "'experiments' must be a list of specs"
-        hint = f" This looks like one experiment: run_experiment {path}." if "dataset" in value else ""
+        hint = f" This looks like one experiment: run_experiment {shell_word(path)}." if "dataset" in value else ""
         raise SpecError(f"{path}: {what}. A file of experiments has: experiment_group, experiments.{hint}")
     group = value.get("experiment_group")
     if not isinstance(group, str | None):

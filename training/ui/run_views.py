@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError, reason
 from text_recognizer.spec import flatten
+from text_recognizer.wording import shell_word
 from training.files.json_objects import is_finite
 from training.runs.run import Run
 from training.runs.run_table import OWN_COLUMNS, RunRow, select, usual_columns
@@ -133,11 +133,17 @@ def one(index: Index, key: str, is_brief: bool = False) -> dict[str, Any]:
 def _records(run: Run) -> dict[str, Any]:
     return {
         "environment": _told(lambda: run.read_json("environment.json") if run.has("environment.json") else None),
-        "attempts": _told(run.attempts),
+        "attempts": _told(lambda: list(map(_attempt, run.attempts()))),
         "figures": _told(lambda: figures(run)),
         "test_looks": _told(lambda: looks_in_words(run.folder)),
         "has_predictions": (run.folder / "predictions.jsonl").is_file(),
     }
+
+
+def _attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+    """A start of a run, with its command as text to copy."""
+    words = attempt.get("command")
+    return {**attempt, "command": " ".join(map(shell_word, words)) if isinstance(words, list) else None}
 
 
 def _files(row: RunRow) -> dict[str, Any]:
@@ -224,7 +230,7 @@ def _ending(index: Index, row: RunRow) -> list[str]:
 
 
 def _commands(row: RunRow) -> list[str]:
-    folder = shlex.quote(str(row.folder))
+    folder = shell_word(row.folder)
     resume = [f"run_experiment --resume {folder}"] if row.state in _RESUMABLE else []
     predict = [f"text-recognizer predict --bundle {folder} IMAGE"] if (row.folder / "model").is_dir() else []
     more = [f"text-recognizer runs {action} {folder}" for action in ("show", "rerun", "tail")]

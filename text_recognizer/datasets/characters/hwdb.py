@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +21,7 @@ from text_recognizer.datasets.storage.file_states import files_below, state, sta
 from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.settings import data_folder, given_path
+from text_recognizer.wording import shell_word
 
 GB2312_LEVEL_1 = tuple(
     sorted(
@@ -145,7 +145,7 @@ def gnt_files(path: Path) -> list[Path]:
     alz = [file for file in inside if file.suffix.lower() == ".alz"]
     files = [file for file in inside if file.suffix.lower() == ".gnt" or (file == path and not alz)]
     if alz and not files:
-        folder_there, file_there = (shlex.quote(str(one)) for one in (alz[0].parent, alz[0]))
+        folder_there, file_there = (shell_word(one) for one in (alz[0].parent, alz[0]))
         raise DataError(
             f"{alz[0]} is an ALZ archive, which cannot be read here. Unpack it with Debian's unalz (apt install unalz) "
             f"and run again on the folder:\n  unalz -d {folder_there} {file_there}"

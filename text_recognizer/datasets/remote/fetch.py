@@ -14,6 +14,7 @@ from text_recognizer.datasets.remote.download import Download, DownloadError, On
 from text_recognizer.datasets.remote.metadata import RemoteFile, RemoteTable, shown, without_password
 from text_recognizer.errors import DataError, reason, system_errors, writing_advice
 from text_recognizer.settings import data_folder
+from text_recognizer.wording import shell_word
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 State = Literal["fetched", "partly fetched", "not fetched", "needs login"]
@@ -227,7 +228,8 @@ def _fetch_file(table: RemoteTable, file: RemoteFile, folder: Path) -> None:
             failures.append(f"{without_password(url)}: {reason(error)}")
     listed = f" from {failures[0]}. " if len(failures) == 1 else ":\n  - " + "\n  - ".join(failures) + "\n"
     is_other = _is_other(table, file)
-    update = f" {folder / file.filename} {is_other}. If it is right: text-recognizer datasets update {table.name}"
+    command = f"text-recognizer datasets update {shell_word(table.name)}"
+    update = f" {folder / file.filename} {is_other}. If it is right: {command}"
     raise DataError(
         f"cannot fetch '{file.filename}' of {table.name}{listed}"
         f"Run again; if it repeats, the source has changed or cannot be reached from here.{update if is_other else ''}"

@@ -15,7 +15,7 @@ from pydantic import AfterValidator
 from text_recognizer.arguments import check_arguments
 from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.settings import metadata_places
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import did_you_mean, received, shell_word
 
 SCHEMES = ("https", "http", "s3", "file")
 ABOUT_KEYS = ("title", "licence", "homepage", "citation")
@@ -197,7 +197,8 @@ def find_table(name: str) -> RemoteTable:
         places = ", ".join(map(shown, registry_files()))
         raise DataError(
             f"{places} has no table '{name}'.{did_you_mean(name, tables)} "
-            f"It has: {', '.join(sorted(tables)) or 'none'}. Add one with: text-recognizer datasets add {name} URL…"
+            f"It has: {', '.join(sorted(tables)) or 'none'}. Add one with: "
+            f"text-recognizer datasets add {shell_word(name)} URL…"
         )
     return tables[name]
 

@@ -13,7 +13,7 @@ from evaluation.predictions import prediction_fault
 from evaluation.report import worst_predictions
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.experiment import assemble
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, shell_word
 from training.files.journals import read_journal
 from training.files.json_objects import is_finite
 from training.runs.run import Run
@@ -53,11 +53,12 @@ def finish_sweep(
         print("importance  " + ", ".join(f"{name} {share:.2f}" for name, share in importance.items()))
     best = history.best()
     if best is not None:
-        print(f"best        trial {best.number}: run_experiment {folder.path / 'best_spec.json'}")
+        print(f"best        trial {best.number}: run_experiment {shell_word(folder.path / 'best_spec.json')}")
     if report is not None:
         print(f"report      {report}")
     if not result.complete:
-        print(f"next        the same command continues it; to look at it: text-recognizer sweeps show {folder.name}")
+        look = f"text-recognizer sweeps show {shell_word(folder.name)}"
+        print(f"next        the same command continues it; to look at it: {look}")
     if counts["failed"] and takes_retries:
         print(f"failed      {counted(counts['failed'], 'trial')}; with --retry-failed the same command runs them again")
     if result.failed:

@@ -1,6 +1,7 @@
 """text-recognizer runs: what it lists and shows, on folders that no training made."""
 
 import json
+import shlex
 import types
 
 import pytest
@@ -122,6 +123,20 @@ def test_a_run_without_a_model_says_so_and_how_it_gets_one(run, capsys):
     run.set_state("finished")
     assert text_recognizer(["promote", "one", "--as", "digits"]) == 2
     assert "(finished) has no model. It was imported, or its model was removed." in capsys.readouterr().err
+
+
+def test_a_command_to_copy_names_a_folder_with_spaces_as_one_word(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "my runs"))
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), "one $(two)")
+    assert text_recognizer(["runs", "stop", run.id]) == 0
+    stopping = capsys.readouterr().out
+    run.set_state("failed")
+    assert text_recognizer(["runs", "show", run.id]) == 0
+    showing = capsys.readouterr().out
+    assert text_recognizer(["promote", run.id, "--as", "digits"]) == 2
+    without_model = capsys.readouterr().err
+    for said, name in ((stopping, run.id), (showing, run.folder), (without_model, run.folder)):
+        assert shlex.split(said.partition("run_experiment ")[2]) == ["--resume", str(name)]
 
 
 def test_an_id_or_group_of_digits_is_found(run, tmp_path, capsys):

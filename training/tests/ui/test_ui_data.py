@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 
 import pytest
 from PIL import Image
@@ -102,6 +103,16 @@ def test_groups_have_the_mean_over_seeds_with_its_interval(root, client):
     # Student's t at 2 degrees of freedom is 4.302653; the standard error of 0.5, 0.6, 0.7 is 0.1 / sqrt(3).
     assert [row[2:] for row in shown["rows"]] == [["other", "1", "0.9000"], ["default", "3", "0.6000 ± 0.2484 (3)"]]
     assert client.get("/api/runs", params={"filter": shown["rows"][1][0]}).json()["rows"][0][3] != "other"
+
+
+def test_commands_to_copy_have_words_with_spaces_in_quotes(tmp_path):
+    root = tmp_path / "my runs"
+    run = finished(root, "one", 0.5)
+    words = ["run_experiment", "my spec.json", "--seed=1"]
+    run.write_text("launch.json", json.dumps({"attempts": [{"command": words}, {}]}))
+    shown = client_of(page_of(root)).get("/api/run", params={"run": "default/one"}).json()
+    assert [attempt["command"] for attempt in shown["attempts"]] == ["run_experiment 'my spec.json' --seed=1", None]
+    assert shlex.split(shown["commands"][0]) == ["text-recognizer", "runs", "show", str(run.folder)]
 
 
 def test_a_mean_of_nothing_or_of_one_has_no_interval():

@@ -129,11 +129,10 @@ function confidences(figures) {
 const exact = (text, value) => el("span", { title: String(value) }, text);
 
 function attempt(one, at) {
-  const command = Array.isArray(one.command) ? one.command.join(" ") : "";
   const when = typeof one.time === "number" ? new Date(one.time * 1000).toLocaleString() : null;
   const ended = one.ended && typeof one.ended === "object" ? [one.ended.state, one.ended.error].filter((text) => typeof text === "string").join(": ") : null;
   const texts = (value) => (value === undefined ? null : typeof value === "string" ? value : JSON.stringify(value));
-  return el("div", {}, el("h3", {}, `Attempt ${at + 1}`), facts([["started", when], ["host", texts(one.host)], ["devices", texts(one.devices)], ["command", command], ["ended", ended]]));
+  return el("div", {}, el("h3", {}, `Attempt ${at + 1}`), facts([["started", when], ["host", texts(one.host)], ["devices", texts(one.devices)], ["command", one.command], ["ended", ended]]));
 }
 
 function samples(key, params, change) {
