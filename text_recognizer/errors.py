@@ -20,9 +20,17 @@ _MUCH_BYTES = 1 << 24  # with more free space than this, a disk is hardly the fu
 
 
 class TextRecognizerError(Exception):
-    """Base of all errors that a user can cause; says what was wrong, what came, what is allowed, what to do."""
+    """Base of all errors that a user can cause; says what was wrong, what came, what is allowed, what to do.
+
+    Args:
+        common: the message without the name of a file, the same for several files with the same problem.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", common: str = "") -> None:
+        super().__init__(message)
+        self.common = common or message
 
 
 class Problem(str):

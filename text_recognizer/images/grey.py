@@ -57,7 +57,10 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
     """
     from PIL import Image, UnidentifiedImageError
 
-    where = f": {source}" if isinstance(source, (str, PathLike)) else ""
+    def refused(what: str, more: str = ".") -> DataError:
+        where = f": {source}" if isinstance(source, (str, PathLike)) else ""
+        return DataError(f"{what}{where}{more}", common=what + more)
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit applies
@@ -66,20 +69,21 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
                 image.draft("L", image.size)  # a JPEG decoder can skip the colours
                 return as_grey(image)
     except FileNotFoundError:
-        raise DataError(f"the image file is missing{where}.") from None
+        raise refused("the image file is missing") from None
     except UnidentifiedImageError:
         advice = lfs_advice(source) if isinstance(source, (str, PathLike)) else ""
-        raise DataError(f"the file is not an image that can be read ({KINDS} can){where}.{advice}") from None
+        raise refused(f"the file is not an image that can be read ({KINDS} can)", f".{advice}") from None
     except _SeveralPagesError as error:
-        raise DataError(f"the image file holds {error} pages{where}. Save each page as a file of its own.") from None
+        raise refused(f"the image file holds {error} pages", ". Save each page as a file of its own.") from None
     except (Image.DecompressionBombError, _TooLargeError) as error:
         pixels = str(error) if isinstance(error, _TooLargeError) else f"more than {MOST_PIXELS:,}"
-        raise DataError(
-            f"the image is too large{where}: {pixels} pixels. At most {MOST_PIXELS:,} can be read (WebP: half of "
-            f"that): make it smaller, or cut it into pages."
+        raise refused(
+            "the image is too large",
+            f": {pixels} pixels. At most {MOST_PIXELS:,} can be read (WebP: half of that): make it smaller, or cut it "
+            f"into pages.",
         ) from None
     except Exception as error:
-        raise DataError(f"the image cannot be read{where}: {reason(error)}.") from error
+        raise refused("the image cannot be read", f": {reason(error)}.") from error
 
 
 def as_grey(image: Any) -> NDArray[np.uint8]:

@@ -59,7 +59,8 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
         small = np.asarray(Image.fromarray(image).reduce(math.ceil(math.sqrt(image.size / most_pixels))))
     ink = _ink(small)
     if ink.max(initial=0.0) < 8 / 255:
-        raise DataError(f"{name} is blank: nothing in it stands out from its background.")
+        why = "is blank: nothing in it stands out from its background."
+        raise DataError(f"{name} {why}", common=why)
     is_of_size = image.shape == (height, width)
     if not is_of_size or data_spec.cut:
         ink = ink / np.max(ink)

@@ -54,7 +54,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
         image = read_grey(page.image)
         scale = page_scale(image, page.text.width, page.text.height)
     except (DataError, UnfitImageError) as error:
-        raise DataError(f"{path} cannot be read: {reason(error)}.") from None
+        raise _unreadable(path, reason(error)) from None
     lines, problems = _read_lines(page, reader, scale)
     height, width = image.shape
     return GivenPage(path, page.image, lines, problems, (width, height), scale, page.text.format)
@@ -74,10 +74,10 @@ def image_given_by(path: Path) -> Path | None:
 def page_given_by(path: Path) -> ArchivePage:
     """The page of an XML file, with lines. Raises DataError: it cannot be read, or has none."""
     if not path.is_file():
-        raise DataError(f"there is no XML file {path}.")
+        raise DataError(f"there is no XML file {path}.", common="there is no XML file")
     page, *others = _files(path).pages
     if others:
-        raise DataError(f"{path} cannot be read: it holds {1 + len(others)} pages. Write a file for each page.")
+        raise _unreadable(path, f"it holds {1 + len(others)} pages. Write a file for each page")
     if page.text.format == "hocr":
         raise DataError(
             f"{path} is hOCR, whose lines are not read. Read its image instead: predict {page.image} --pages."
@@ -88,13 +88,17 @@ def page_given_by(path: Path) -> ArchivePage:
             f"predict {page.image} --pages."
         )
     if page.problem:
-        raise DataError(f"{path} cannot be read: {page.problem}.")
+        raise _unreadable(path, page.problem, page.common)
     return page
 
 
 def cut_as_read(page: ArchivePage, data_spec: DataSpec) -> LinesOfPage:
     """The lines of a page, cut out as the dataset of their reader does."""
     return page.cut(steep_only=not data_spec.straightened, alphabet="".join(data_spec.classes))
+
+
+def _unreadable(path: Path, why: str, common: str = "") -> DataError:
+    return DataError(f"{path} cannot be read: {why}.", common=common or why)
 
 
 def _files(path: Path) -> AltoFiles:

@@ -53,7 +53,8 @@ class LinePredictor(Predictor):
             picture = without_shadow(read_image(image))
             lines = [self.form.apply(picture)[..., None]]
         except UnfitImageError as error:
-            raise DataError(f"{name_of(image)} cannot be read as a line: {reason(error)}.") from None
+            why = f"cannot be read as a line: {reason(error)}."
+            raise DataError(f"{name_of(image)} {why}", common=why) from None
         if usual is None:
             return lines
         for trimmed in without_blank_rows(picture, usual):

@@ -120,4 +120,4 @@ class Fetcher:
 
 
 def _failed(url: str, reason: str) -> RefusedError:
-    return RefusedError(HTTPStatus.FAILED_DEPENDENCY, f"{shortened(url)} {reason}.")
+    return RefusedError(HTTPStatus.FAILED_DEPENDENCY, f"{shortened(url)} {reason}.", common=reason)

@@ -91,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
     output.check(sources)
     reader = _Reader(arguments, any(source.is_xml for source in sources))
     failed = 0
-    firsts: dict[str, str] = {}  # by the error without the name of its source: the source that had it first
+    firsts: dict[str, str] = {}  # the source that had a problem first
     is_silent = output.folder is not None and len(sources) > 1
     with progress("predict", len(sources), "image", "reading") if is_silent else nullcontext(lambda _: None) as done:
         for source, found in reader.read(sources):
@@ -104,7 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 if len(sources) == 1:
                     raise
                 failed += 1
-                first = firsts.setdefault(str(error).replace(source.name, ""), source.name)
+                first = firsts.setdefault(error.common, source.name)
                 alike = f"{source.name} cannot be read for the same reason as {first}."
                 say(f"error: {error if first == source.name else alike}")
                 continue
@@ -228,7 +228,7 @@ class _Reader:
                 made.append(predictor.prepared(one.image))
             except TextRecognizerError as error:  # the error about an array, as from a TIFF file, has no name
                 is_named = isinstance(one.image, Path)
-                made.append(error if is_named else DataError(f"{one.source.name}: {reason(error)}."))
+                made.append(error if is_named else DataError(f"{one.source.name}: {reason(error)}.", error.common))
         ready = [one for one in made if not isinstance(one, TextRecognizerError)]
         predictions = iter(predictor.predict_prepared(ready))
         time_ms = 1000 * (time.perf_counter() - started) / len(opened)

@@ -111,9 +111,11 @@ def _read_alto(root: Element, path: Path) -> Iterator[PageText]:
         lines = [_alto_line(line, labels) for line in page.iter("TextLine")]
         if lines and not width and not height and unit.lower() not in ("pixel", ""):
             # The resolution in an image's metadata is often not the one of the scan.
+            why = f"its outlines are in the unit '{unit}' but its page has no size"
             raise DataError(
-                f"its outlines are in the unit '{unit}' but its page has no size: {path}. Give <Page> its WIDTH and "
-                f"HEIGHT in that unit, or all numbers in pixels (<MeasurementUnit>pixel</MeasurementUnit>)."
+                f"{why}: {path}. Give <Page> its WIDTH and HEIGHT in that unit, or all numbers in pixels "
+                f"(<MeasurementUnit>pixel</MeasurementUnit>).",
+                common=why,
             )
         yield PageText(image, width, height, _with_unique_names(lines), format="alto")
 

@@ -60,7 +60,7 @@ def read_xml(path: Path) -> Element:
     except OSError as error:
         raise DataError(f"its XML file cannot be read: {path}: {error.strerror or error}.") from None
     except (expat.ExpatError, _RefusedError, LookupError, ValueError) as error:
-        raise DataError(f"its XML file is damaged: {path}: {reason(error)}.") from None
+        raise DataError(f"its XML file is damaged: {path}: {reason(error)}.", common=reason(error)) from None
 
 
 def _local(name: str) -> str:

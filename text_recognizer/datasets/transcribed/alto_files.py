@@ -34,7 +34,7 @@ class ArchivePage:
         name: of an XML file, that with the folders below the archive's and without its ending.
         image: path of the image, whether or not it exists.
         group: the writer, or the page itself, which must not be in two splits; "" if unknown.
-        problem: why the page cannot be used, if already known.
+        problem, common: why the page cannot be used, if already known; and `common` of that error.
         frame: the page's in its image file, if that has several.
     """
 
@@ -44,6 +44,7 @@ class ArchivePage:
     group: str = ""
     split: SplitName | Literal[""] = ""
     problem: str = ""
+    common: str = ""
     frame: int | None = None
 
     def cut(self, along_outline: bool = True, steep_only: bool = False, alphabet: str = "") -> LinesOfPage:
@@ -139,7 +140,7 @@ class AltoFiles:
     def _pages_of(self, file: Path) -> Iterator[ArchivePage]:
         """The pages of a file. Those of several in one image file, a TIFF, are its pages, in that order."""
         name = file.stem if self.path.is_file() else file.relative_to(self.path).with_suffix("").as_posix()
-        texts, writer, problem = [PageText()], "", ""
+        texts, writer, problem, common = [PageText()], "", "", ""
         try:
             texts, writer = read_pages(file), writer_of(file.stem, self.writer_pattern)
         except OfDocumentError as error:
@@ -147,7 +148,7 @@ class AltoFiles:
                 return
             problem = reason(error)
         except DataError as error:
-            problem = reason(error)
+            problem, common = reason(error), error.common
         images = [self.image_of(file, text) for text in texts]
         frames: list[int] | list[None] = [None] * len(texts)
         if len({*images}) < len(texts) and os.path.isfile(images[0]):  # noqa: PTH113 - any name
@@ -160,7 +161,7 @@ class AltoFiles:
             mark = f"-{number}" if len(texts) > 1 else ""
             group = writer if self.writer_pattern or not writer else writer + mark  # the page itself
             why = problem or _problem_of(text, image)
-            yield ArchivePage(name + mark, text, image, group, self._split(file), why, frame)
+            yield ArchivePage(name + mark, text, image, group, self._split(file), why, common, frame)
 
     def image_of(self, file: Path, page: PageText) -> Path:
         """The path of the image of a page, which may not exist."""

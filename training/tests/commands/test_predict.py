@@ -265,6 +265,19 @@ def test_what_is_wrong_with_several_pages_is_said_once(bundle, tmp_path, capfd):
     assert failed == "4 of 4 images could not be read; see the errors above."
 
 
+def test_the_same_reason_is_recognised_whatever_the_names(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "e"):  # letters of the error itself
+        Path(name).write_bytes(b"no image")
+    assert predict("a", "e", "r", "s") == 2
+    _, other, missing, too, _ = capfd.readouterr().err.splitlines()
+    assert other == "error: e cannot be read for the same reason as a."
+    assert (missing, too) == (
+        "error: the image file is missing: r.",
+        "error: s cannot be read for the same reason as r.",
+    )
+
+
 def test_what_would_be_written_over_is_refused_before_anything_is_read(bundle, pages, tmp_path, capfd):
     save(tmp_path / "line.png", np.full((9, 9), 9, np.uint8))
     twice = [pages / "line.png", tmp_path / "line.png"]
