@@ -43,6 +43,16 @@ def unpacked_rejected(arrays: Mapping[str, NDArray[Any]]) -> list[Rejected]:
     return [Rejected(*row) for row in zip(*columns, strict=True)]
 
 
+def data_arrays(shapes: Mapping[str, Sequence[int]]) -> list[str]:
+    """The names of the arrays that are data, in the given order; `shapes` of all arrays of a store.
+
+    Rejected samples are a report, not data: a reason may contain a path, and other versions may word it differently.
+    Empty reports count, as they did in older stores.
+    """
+    offsets = shapes.get("rejected.name.offsets", (1,))
+    return [name for name in shapes if offsets[0] == 1 or not name.startswith("rejected.")]
+
+
 def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
     """The numbers of rejected samples and reasons in one line, with an example of each; `noun`: the default noun.
 

@@ -16,6 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from text_recognizer.datasets.storage.rejected import data_arrays
 from text_recognizer.errors import DataError, reason, system_errors
 from text_recognizer.settings import data_folder
 from text_recognizer.whole_files import folder_beside, replace_folder, sha256_of
@@ -75,7 +76,7 @@ class Store:
 
     @property
     def content_hash(self) -> str:
-        """sha256 of all arrays, recorded when they were written."""
+        """sha256 of all arrays but those of rejected samples, recorded when they were written."""
         return str(self.meta["content_hash"])
 
     def array(self, name: str) -> NDArray[Any]:
@@ -150,12 +151,13 @@ def _convert(folder: Path, key: Mapping[str, Any], convert: Callable[[StoreWrite
             raise DataError(
                 f"cannot convert the data for the dataset store {folder}: {reason(error)}. Nothing was stored."
             ) from error
-        arrays = {}
+        arrays: dict[str, dict[str, Any]] = {}
         for path in sorted(temporary.glob("*.npy")):
             array, size_bytes = np.load(path, mmap_mode="r"), path.stat().st_size
             about = {"dtype": str(array.dtype), "shape": list(array.shape), "size_bytes": size_bytes}
             arrays[path.stem] = about | {"sha256": sha256_of(path)}
-        content = "".join(f"{name} {described['sha256']}\n" for name, described in arrays.items())
+        counted = data_arrays({name: described["shape"] for name, described in arrays.items()})
+        content = "".join(f"{name} {arrays[name]['sha256']}\n" for name in counted)
         content_hash = hashlib.sha256(content.encode()).hexdigest()
         meta = {"format": FORMAT, "key": dict(key), "arrays": arrays, "content_hash": content_hash}
         (temporary / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")

@@ -200,6 +200,21 @@ def test_a_store_that_was_made_by_another_process_is_read(tmp_path):
     assert Store(Path(other.store_path)).problems() == []
 
 
+def test_rejected_lines_and_reasons_are_no_part_of_the_fingerprint(tmp_path, monkeypatch):
+    path = write_list(tmp_path / "lines", [(f"{index}.png", f"text {index}") for index in range(20)])
+    found = []
+    damaged = tmp_path / "lines" / "7.png"
+    for place, content in (("a", b"no image"), ("b", damaged.read_bytes()[:-40])):
+        damaged.write_bytes(content)
+        monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / place))
+        dataset = prepared(path)
+        found.append((dataset.pool.store.content_hash, dataset.fingerprint, dataset.rejected))
+    (*prints, [rejected]), (*others, [other]) = found
+    assert prints == others
+    assert rejected.name == other.name
+    assert rejected.reason != other.reason
+
+
 def test_a_changed_picture_makes_another_store(tmp_path):
     path = with_splits(tmp_path, ["ab", "b"])
     first = prepared(path)
