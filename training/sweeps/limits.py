@@ -60,12 +60,14 @@ class SweepEnd:
         ended: the reason in words.
         complete: nothing is left to do; otherwise the same command continues it.
         failed: it ended because its trials fail.
+        next: how it continues, unless it is complete.
     """
 
     ended: str
     complete: bool
     failed: bool
     exit_code: int
+    next: str = "the same command continues it"
 
 
 def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Failure:

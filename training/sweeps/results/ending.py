@@ -58,7 +58,7 @@ def finish_sweep(
         print(f"report      {report}")
     if not result.complete:
         look = f"text-recognizer sweeps show {shell_word(folder.name)}"
-        print(f"next        the same command continues it; to look at it: {look}")
+        print(f"next        {result.next}; to look at it: {look}")
     if counts["failed"] and takes_retries:
         print(f"failed      {counted(counts['failed'], 'trial')}; with --retry-failed the same command runs them again")
     if result.failed:

@@ -127,4 +127,5 @@ def _output(command: Sequence[str]) -> str:
 
 def _reason(output: str) -> str:
     lines = [line for line in output.strip().splitlines() if line.strip()]
-    return " ".join(line.removeprefix("wandb: ").strip() for line in lines[-3:]) or "no output"
+    told = lines[-1:] if "Traceback (most recent call last):" in lines else lines[-3:]
+    return " ".join(line.removeprefix("wandb: ").strip() for line in told) or "no output"

@@ -1,5 +1,6 @@
 """Serves a sweep owned by W&B on this machine: registered once, with a folder like any other sweep."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from text_recognizer.errors import RunError, SpecError
@@ -10,7 +11,7 @@ from training.runs.causes import Cause
 from training.runs.run import ENDED, Run
 from training.sweeps.file.command import DEFAULT_COMMAND
 from training.sweeps.file.config import SweepConfig
-from training.sweeps.folder import SweepFolder
+from training.sweeps.folder import SweepFolder, Wish
 from training.sweeps.history import History
 from training.sweeps.ledger import write_end
 from training.sweeps.limits import SweepEnd
@@ -56,7 +57,7 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
         journal = _Journal(plan, folder, link)
         agents = Agents(link, folder.path, count, request)
         agents.serve(journal.update, lambda: folder.wish)
-        result = _result(journal.history, agents)
+        result = _result(journal.history, agents, folder.wish)
         folder.append("over", why=result.ended, complete=result.complete, wish=folder.wish)
         folder.sync()
     finally:
@@ -112,15 +113,23 @@ class _Journal:
             print(f"{said}  {run.id}" + (f" ({run.error})" if run.error else ""), flush=True)
 
 
-def _result(history: History, agents: Agents) -> SweepEnd:
+def _result(history: History, agents: Agents, wish: Wish) -> SweepEnd:
     counts = history.counts()
     if agents.interrupted:
         return SweepEnd("the sweep was interrupted", False, False, 130)
-    nothing = not counts["finished"] + counts["stopped"]
+    asked = wish in ("stop", "cancel")
+    nothing = not counts["finished"] + counts["stopped"] and (counts["failed"] > 0 or not asked)
     why = "W&B has no more trials"
     if agents.broken:
         why = f"{counted(agents.broken, 'agent')} broke down repeatedly"
+    elif asked:
+        why = f"asked to {wish}"
     elif nothing:
         why = "no run finished" if history.trials else "no agent was given a run"
-    code = 1 if nothing or history.broken() or agents.broken or counts["pending"] else 0
-    return SweepEnd(why, not counts["pending"], nothing or agents.broken > 0, code)
+    left = counts["pending"] > 0
+    code = 1 if nothing or history.broken() or agents.broken or (left and not asked) else 0
+    end = SweepEnd(why, not left, nothing or agents.broken > 0, code)
+    pending = (trial.runs[0] for trial in history.trials.values() if trial.state == "pending")
+    died = [run.id for run in pending if Run.open(run.folder).status().state == "died"]
+    commands = "; ".join(f"run_experiment --resume {one} --wandb online" for one in died)
+    return replace(end, next=f"W&B does not start runs that were killed again: {commands}") if died else end

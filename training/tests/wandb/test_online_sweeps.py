@@ -5,23 +5,27 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
+from training.devices.requests import DeviceRequest
 from training.run_sweep import main
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.plan_file import read_plan
+from training.sweeps.wandb import serve
 from training.tests.pausing_digits import PAUSING, pause
-from training.tests.wandb.online_support import environ, plain_rows, register, runs_below, warm_path
+from training.tests.wandb.online_support import SPEC, environ, plain_rows, register, runs_below, warm_path
 from training.tests.wandb.wandb_backend import WandbBackend, running_backend
 from training.tests.wandb.wandb_backend_programs import Program, WarmProgram
 from training.tests.wandb.wandb_backend_suggestions import suggest_ours
+from training.tracking.wandb.sweep_link import SweepLink
 
 SWEEP = """
 program: training/run_sweep.py
@@ -178,8 +182,43 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend,
     again = WarmProgram(backend, warm, "text-recognizer", "sweeps", "stop", "kept", environ=environ(backend))
     output = again.ended()
     assert again.returncode == 2
-    assert "W&B did not stop the sweep tester/swept/sweep001" in output
-    assert "canceled" in output
+    assert "W&B did not stop the sweep tester/swept/sweep001: Exception: Sweep already canceled." in output
+    assert folder.wish == "cancel"
+
+
+class OneAgentWhoseRunIsKilled:
+    """Stands in for `Agents`: the process of its run dies, and then W&B ends the sweep."""
+
+    interrupted, broken = False, 0
+    wish: Wish = "run"
+
+    def __init__(self, sweep: SweepLink, folder: Path, *_: Any) -> None:
+        self.sweep, self.folder = sweep, SweepFolder(folder)
+
+    def serve(self, look: Callable[[], None], _wish: Callable[[], Wish]) -> None:
+        spec = ExperimentSpec.parse(SPEC | {"experiment_group": self.folder.name})
+        run = Run.create(spec, "killed", self.folder.path.parent)
+        self.sweep.write(run)
+        run.write_json("launch.json", {"attempts": [{}]})
+        run.set_state("running")
+        self.folder.set_wish(self.wish)
+        look()
+
+
+@pytest.mark.parametrize(("wish", "why", "code"), [("run", "no run finished", 1), ("cancel", "asked to cancel", 0)])
+def test_the_end_of_a_sweep_says_who_ended_it_and_how_a_killed_run_continues(
+    wish, why, code, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "kept.yaml").write_text(SWEEP.replace("EPOCHS", "1"))
+    plan = read_plan(tmp_path / "kept.yaml")
+    folder = SweepFolder.of(plan, tmp_path / "runs")
+    folder.create_or_check(plan)
+    folder.write_text("wandb.json", json.dumps({"id": "abc"}))
+    monkeypatch.setattr(serve, "Agents", type("Agents", (OneAgentWhoseRunIsKilled,), {"wish": wish}))
+    assert serve.serve(plan, folder, tmp_path / "kept.yaml", 1, DeviceRequest(0)) == code
+    output = capsys.readouterr().out
+    assert f"ended       {why} (1 pending)" in output
+    assert "W&B does not start runs that were killed again: run_experiment --resume killed --wandb online" in output
 
 
 @pytest.mark.parametrize(
