@@ -49,6 +49,10 @@ class AltoLinesDataset(LineDataset):
     def depends_on(self) -> dict[str, Any]:
         return {**self.files.key, "images": self.files.image_state, "crop": self.crop}
 
+    def outlook(self) -> str | None:
+        known = super().outlook()  # None: its files are not here
+        return known and (self.files.lacking_images() or known)
+
     @property
     def texts_key(self) -> dict[str, Any]:
         return self.files.key

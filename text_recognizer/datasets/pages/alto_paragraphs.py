@@ -27,5 +27,9 @@ class AltoParagraphsDataset(ParagraphDataset):
     def depends_on(self) -> dict[str, Any]:
         return {**self.files.key, "images": self.files.image_state}
 
+    def outlook(self) -> str | None:
+        known = super().outlook()  # None: its files are not here
+        return known and (self.files.lacking_images() or known)
+
     def pages(self) -> Iterable[ArchivePage]:
         return self.files.pages

@@ -86,14 +86,20 @@ class AltoFiles:
     @property
     def image_state(self) -> str:
         """Changes when an image does. Raises DataError: no page has one."""
+        if lacking := self.lacking_images():
+            raise DataError(lacking)
+        return state_of_files(page.image for page in self.pages)
+
+    def lacking_images(self) -> str:
+        """What to do if none of the pages has an image; "" if one has."""
         pages = self.pages
         first = next((page for page in pages if page.text.lines), None)
-        if first and not any(os.path.isfile(page.image) for page in pages):  # noqa: PTH113 - any name
-            raise DataError(
-                f"none of the images of the pages in {self.path} was found: the image of '{first.name}' is not at "
-                f"{first.image}. dataset_args.image_folder names the folder of the images."
-            )
-        return state_of_files(page.image for page in pages)
+        if first is None or any(os.path.isfile(page.image) for page in pages):  # noqa: PTH113 - any name
+            return ""
+        return (
+            f"none of the images of the pages in {self.path} was found: the image of '{first.name}' is not at "
+            f"{first.image}. dataset_args.image_folder names the folder of the images."
+        )
 
     @cached_property
     def files(self) -> list[Path]:
