@@ -13,6 +13,13 @@ from text_recognizer.errors import SpecError
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def where_included(path: str | Path) -> str:
+    """For an error about a missing file: where the program includes it, such as an experiment; "" if it does not."""
+    included = REPOSITORY / path
+    # Unlike Path.is_file, this takes any text.
+    return f" The included file of that name is {included}." if os.path.isfile(included) else ""  # noqa: PTH113
+
+
 def data_folder() -> Path:
     """TEXT_RECOGNIZER_DATA: downloads and converted datasets; by default in the user's cache."""
     return user_folder("TEXT_RECOGNIZER_DATA", lambda: platformdirs.user_cache_dir("text_recognizer"))

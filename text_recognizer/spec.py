@@ -14,6 +14,7 @@ from text_recognizer.arguments import arguments_of, check_value, to_json
 from text_recognizer.errors import Problem, SpecError, reason
 from text_recognizer.json_text import MOST_NESTED, parse_json_text
 from text_recognizer.registry import names
+from text_recognizer.settings import where_included
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import did_you_mean, received
 
@@ -166,6 +167,7 @@ def read_spec(text: str) -> tuple[dict[str, Any], str]:
     except FileNotFoundError:
         raise SpecError(
             f"there is no file '{text}'. A spec is inline JSON (starting with {{), a file, or - for standard input."
+            f"{where_included(text)}"
         ) from None
     except (OSError, ValueError) as error:
         raise SpecError(f"cannot read the spec '{text}': {reason(error)}.") from None

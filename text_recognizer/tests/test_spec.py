@@ -78,6 +78,9 @@ def test_a_spec_comes_from_the_command_line_a_file_or_standard_input(tmp_path, m
     assert read_spec("-")[0] == MLP
     with pytest.raises(SpecError, match="there is no file 'nowhere.json'"):
         read_spec("nowhere.json")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SpecError, match=r"The included file of that name is /.*/training/experiments/cnn\.json\.$"):
+        read_spec("training/experiments/cnn.json")
     with pytest.raises(SpecError, match="cannot read the spec"):
         read_spec(str(tmp_path))
 

@@ -10,6 +10,7 @@ import training.executors  # noqa: F401 - registers their names
 from text_recognizer import __version__
 from text_recognizer.errors import SpecError
 from text_recognizer.named_part import NamedPart
+from text_recognizer.settings import where_included
 from text_recognizer.spec import parse_json, parse_value, read_spec
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
@@ -120,7 +121,10 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
     device_request(arguments)
     chosen_trackers(arguments.track, arguments.wandb)
     if not arguments.file.exists():
-        raise SpecError(f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or a JSON list of experiments.")
+        raise SpecError(
+            f"there is no file '{arguments.file}'. A sweep is a W&B YAML, or a JSON list of experiments."
+            f"{where_included(arguments.file)}"
+        )
     settings = key_values("--set", "train_args.epochs=3", arguments.set)
     plan = read_plan(
         arguments.file,

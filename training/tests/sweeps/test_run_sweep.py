@@ -190,6 +190,7 @@ def test_a_dry_run_compares_batches_with_data_that_are_prepared(place, digits_pr
     ("arguments", "part"),
     [
         (["nowhere.yaml"], "there is no file 'nowhere.yaml'"),
+        (["training/sweep_digits.yaml"], "/training/sweep_digits.yaml.\n"),
         (["sweep.yaml", "--jobs", "0"], "--jobs: a whole number from 1"),
         (["sweep.yaml", "--run-cap", "-1"], "--run-cap: a whole number from 1"),
         (["sweep.yaml", "--gpus-per-trial", "1.5"], "--gpus-per-trial must be a whole number"),
