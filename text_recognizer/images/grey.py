@@ -123,6 +123,7 @@ def _check(image: Any, frame: int | None) -> None:
         raise _SeveralPagesError(len(pages))
     if frame is not None or image.format == "TIFF":
         image.seek(frame or 0)
+        image.filename = ""  # Pillow maps an uncompressed file into memory, in rows of the width after a quarter turn
     pixels = image.width * image.height
     most_pixels = MOST_PIXELS // 2 if image.format == "WEBP" else MOST_PIXELS  # WebP takes 16 bytes per pixel
     if pixels > most_pixels:

@@ -54,6 +54,14 @@ def test_transparent_pixels_are_paper():
     assert read_image(as_file(rgba)).tolist() == [[0, 255]]
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize(("orientation", "upright"), [(3, NOISE[:20][::-1, ::-1]), (6, np.rot90(NOISE[:20], -1))])
+def test_a_tiff_file_that_was_scanned_sideways_is_set_upright(tmp_path, compression, orientation, upright):
+    tags = {0x0112: orientation}
+    Image.fromarray(NOISE[:20]).save(tmp_path / "page.tif", tiffinfo=tags, compression=compression)
+    assert read_image(tmp_path / "page.tif").tolist() == upright.tolist()
+
+
 def test_a_photograph_that_was_taken_sideways_is_set_upright():
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
