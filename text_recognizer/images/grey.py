@@ -25,7 +25,8 @@ _SLOW_CODECS = {"ppm", "ppm_plain", "bmp_rle"}  # implemented in Python by Pillo
 _MOST_SLOW_PIXELS = 1_000_000
 _TILE_SIDES, _SUBFILE_TYPE = (322, 323), 254  # TIFF tags
 _MOST_FRAMES = 10_000  # of a TIFF file
-_ORIENTATION = 0x0112  # the EXIF tag
+_ORIENTATION = 0x0112  # the EXIF tag: 1 to 4 keep the sides of the image, 5 to 8 swap them
+_FIRST_QUARTER_TURN = 5
 _STRIP_PIXELS = 1 << 22
 _SENSOR_BITS = 12  # of scanners and cameras whose levels are stored unscaled in 16 bits
 
@@ -84,6 +85,15 @@ def read_grey(source: str | PathLike[str] | IO[bytes], frame: int | None = None)
         ) from None
     except Exception as error:
         raise refused("the image cannot be read", f": {reason(error)}.") from error
+
+
+def has_quarter_turn(path: str | PathLike[str]) -> bool:
+    """Whether the EXIF orientation of an image file swaps width and height."""
+    from PIL import Image
+
+    with suppress(Exception), Image.open(path, formats=_FORMATS) as image:  # reading it reports the problem
+        return int(image.getexif().get(_ORIENTATION, 1)) >= _FIRST_QUARTER_TURN
+    return False
 
 
 def as_grey(image: Any) -> NDArray[np.uint8]:

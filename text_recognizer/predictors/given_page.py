@@ -52,7 +52,7 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
     page = page_given_by(path)
     try:
         image = read_grey(page.image)
-        scale = page_scale(image, page.text.width, page.text.height)
+        scale = page_scale(image, page.text.width, page.text.height, page.image)
     except (DataError, UnfitImageError) as error:
         raise _unreadable(path, reason(error)) from None
     lines, problems = _read_lines(page, reader, scale)

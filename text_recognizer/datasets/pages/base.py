@@ -189,7 +189,7 @@ def _convert(
 
 def _on_image(page: ArchivePage, image: Grey) -> tuple[ArchivePage, list[Points], tuple[Rejected, ...]]:
     """A page with its lines on the image, outlines in pixels; other lines. Raises UnfitImageError: no line is on it."""
-    scale = page_scale(image, page.text.width, page.text.height)
+    scale = page_scale(image, page.text.width, page.text.height, page.image)
     kept: list[PageLine] = []
     outlines: list[Points] = []
     lost: list[tuple[str, str, str]] = []  # name, reason, text

@@ -10,13 +10,18 @@ import numpy as np
 
 from text_recognizer.datasets.formats.page_xml import Points
 from text_recognizer.datasets.line_source import LineSource
-from text_recognizer.images.grey import read_grey
+from text_recognizer.images.grey import has_quarter_turn, read_grey
 from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.images.line_steps import Grey
 from text_recognizer.images.straighten import are_upside_down, bent_baseline, run_backwards, straightened
 from text_recognizer.reading_order import has_right_to_left, runs_right_to_left
 
 _MOST_DISTORTION = 0.02  # due to rounding; more means a different image
+# Outlines may be of either: kraken ignores the tag, browsers and the editors in them follow it.
+_OF_STORED_IMAGE = (
+    ", the size without the quarter turn in the EXIF orientation of the image. If its outlines are of the image "
+    "without that turn, remove the orientation from the image; otherwise, swap the two numbers in the file"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class LinesOfPage(LineSource):
     frame: int | None = None
 
     def read(self, position: int) -> Grey:
-        scale = page_scale(self._image, self.width, self.height)
+        scale = page_scale(self._image, self.width, self.height, self.path)
         baseline, outline = (in_pixels(one, scale) for one in (self.course(position), self.outlines[position]))
         return cut_out(self._image, outline, self.along_outline, baseline, self.steep_only, is_directed=True)
 
@@ -89,11 +94,12 @@ def box_outline(x1: float, y1: float, x2: float, y2: float) -> Points:
     return (x1, y1), (x2, y1), (x2, y2), (x1, y2)
 
 
-def page_scale(image: Grey, width: float, height: float) -> float:
+def page_scale(image: Grey, width: float, height: float, path: Path) -> float:
     """Pixels of an image per unit of its page.
 
     Args:
         width, height: size of the page; 0 if not given. One of the two is enough.
+        path: of the image.
     Raises:
         UnfitImageError: one of the two is negative or not finite; the aspect ratios of page and image differ, so one
             was rotated or cropped.
@@ -104,11 +110,15 @@ def page_scale(image: Grey, width: float, height: float) -> float:
     rows, columns = image.shape
     if not width or not height:
         return float(columns / width if width else rows / height if height else 1.0)
-    if abs(columns * height / (rows * width) - 1) > _MOST_DISTORTION:
-        raise UnfitImageError(
-            f"its image does not fit its page: {columns} x {rows} pixels, but the file says {width:g} x {height:g}"
-        )
+    if not _fits(columns, rows, width, height):
+        why = f"its image does not fit its page: {columns} x {rows} pixels, but the file says {width:g} x {height:g}"
+        is_stored = _fits(rows, columns, width, height) and has_quarter_turn(path)
+        raise UnfitImageError(why + (_OF_STORED_IMAGE if is_stored else ""))
     return float(columns / width)
+
+
+def _fits(columns: int, rows: int, width: float, height: float) -> bool:
+    return abs(columns * height / (rows * width) - 1) <= _MOST_DISTORTION
 
 
 def in_pixels(outline: Points, scale: float) -> Points:

@@ -150,6 +150,21 @@ def test_if_all_images_are_missing_the_error_says_where_one_was_looked_for_and_h
     dataset(str(folder), image_folder=str(scans)).prepare()
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_a_page_of_the_size_before_the_turn_by_exif_is_rejected_with_what_to_do(folder, suffix):
+    image, exif = Image.fromarray(page_image()).transpose(Image.Transpose.ROTATE_90), Image.Exif()
+    exif[0x0112] = 6  # shown turned clockwise by a quarter: as it was
+    write_page(folder, "upright", alto(image=f"a.{suffix}"))
+    write_page(folder, "stored", alto(image=f"a.{suffix}", size='WIDTH="120" HEIGHT="200"'))
+    image.save(folder / f"a.{suffix}", exif=exif)
+    (folder / "stored.png").unlink()
+    dataset = AltoParagraphsDataset(str(folder), side=32)
+    dataset.prepare()
+    [rejected] = dataset.rejected
+    assert rejected.name == "stored"
+    assert "the file says 120 x 200, the size without the quarter turn in the EXIF orientation" in rejected.reason
+
+
 def test_hocr_files_count_where_no_xml_file_has_their_name(folder):
     for index in range(3):
         write_page(folder, f"p{index}", hocr(image=f"p{index}.png"), seed=index)
