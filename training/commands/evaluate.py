@@ -22,7 +22,7 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import counted
 from training.commands.base import A_BUNDLE, Command
-from training.runs.find import bundle_named
+from training.runs.find import bundle_named, with_charset_found
 from training.terminal.command_line import say
 from training.terminal.log_file import standard_error_off
 from training.terminal.parser import POSITIVE, add_dataset_args
@@ -65,11 +65,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.gate and (asked or elsewhere or arguments.limit):
         raise SpecError("--gate is for the whole test split of the bundle's own dataset, decoded as it was trained to.")
     bundle = bundle_named(arguments.bundle)
-    if arguments.dataset is not None:
-        dataset = fitting_dataset(bundle, arguments.dataset, arguments.dataset_args)
-    elif arguments.dataset_args:
-        own_args = {**bundle.spec.dataset_args, **arguments.dataset_args}
-        dataset = fitting_dataset(bundle, bundle.spec.dataset, own_args)
+    if arguments.dataset is not None or arguments.dataset_args:
+        name = arguments.dataset or bundle.spec.dataset
+        own_args = bundle.spec.dataset_args if arguments.dataset is None else {}
+        dataset = fitting_dataset(bundle, name, {**own_args, **with_charset_found(name, arguments.dataset_args)})
     else:
         dataset = assemble(bundle.spec, has_begun=True).dataset
     dataset.prepare()

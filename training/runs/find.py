@@ -68,8 +68,9 @@ def with_bundles_found(spec: ExperimentSpec, in_sweep: bool = False) -> Experime
         SpecError: several runs have that name; or, in a sweep, "last" or a name without its version, which can change.
     """
     sweep = group_folder_name(spec.experiment_group) if in_sweep else None
-    weights = _found(INITIAL, spec.train_args.get("initial_weights"), sweep)
-    train_args = spec.train_args if weights is None else {**spec.train_args, "initial_weights": weights}
+    train_args = dict(spec.train_args)
+    if "initial_weights" in train_args:
+        train_args["initial_weights"] = _found(INITIAL, train_args["initial_weights"], sweep)
     dataset_args = with_charset_found(spec.dataset, spec.dataset_args, spec.origin, sweep)
     return replace(spec, train_args=train_args, dataset_args=dataset_args)
 
@@ -79,20 +80,37 @@ def with_charset_found(
 ) -> dict[str, Any]:
     """The arguments of a dataset, with `charset` as in `with_bundles_found`; for datasets without a spec."""
     try:
-        argument = arguments_of(resolve("dataset", dataset, origin)).get("charset")
+        known = arguments_of(resolve("dataset", dataset, origin))
     except TextRecognizerError:  # reported when the arguments are checked
         return dataset_args
-    if argument is None or argument.annotation != Characters | None:  # it has another meaning
-        return dataset_args
-    charset = _found(CHARSET, dataset_args.get("charset"), sweep)
-    return dataset_args if charset is None else {**dataset_args, "charset": charset}
+    found = dict(dataset_args)
+    for name in dataset_args.keys() & known.keys():
+        given, meaning = dataset_args[name], known[name].annotation
+        if name == "charset" and meaning == Characters | None:
+            found[name] = _found(CHARSET, given, sweep)
+        elif isinstance(given, (list, tuple)) and _are_parts(meaning):
+            found[name] = [_with_charset_found_in_part(one, sweep) for one in given]
+    return found
 
 
-def _found(key: str, name: Any, sweep: str | None) -> str | list[str] | None:
+def _are_parts(meaning: Any) -> bool:
+    from text_recognizer.datasets.lines.joined_lines import JoinedPart  # loads what few specs need
+
+    return bool(meaning == tuple[JoinedPart, ...])
+
+
+def _with_charset_found_in_part(part: Any, sweep: str | None) -> Any:
+    match part:  # other values are reported when the arguments are checked
+        case {"dataset": str(name), "dataset_args": dict(given)}:
+            return {**part, "dataset_args": with_charset_found(name, given, None, sweep)}
+    return part
+
+
+def _found(key: str, name: Any, sweep: str | None) -> Any:
     if type(name) is int:  # the date at the start of an id, parsed as a number
         name = str(name)
     if not isinstance(name, str):
-        return None
+        return name
     if sweep is not None and name == "last":
         words = f"{key} 'last' would be another run for each trial of a sweep. Give the id or the folder of a run."
         raise SpecError([Problem(words, key)])

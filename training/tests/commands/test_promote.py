@@ -16,7 +16,7 @@ from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from training.api.samples import dataset_named
 from training.cli import main as text_recognizer
-from training.runs.find import find_run
+from training.runs.find import find_run, with_charset_found
 from training.runs.given_spec import spec_from
 from training.runs.promotion import lineage_of
 from training.runs.run import Run
@@ -100,6 +100,12 @@ def test_an_alphabet_is_taken_from_a_run_or_promoted_model_as_weights_are(root, 
         assert read_charset(str(place), "NFC", "x") == read_charset("line-reader", "NFC", "x")
     dataset = dataset_named("LineListDataset", {"path": ".", "charset": "reader"})  # as in datasets show
     assert vars(dataset)["charset"] == characters
+    part = {"dataset": "LineListDataset", "dataset_args": {"charset": "reader"}, "train_only": True}
+    joined = with_charset_found("JoinedLinesDataset", {"parts": [part, "no part"]})
+    assert joined == {"parts": [{**part, "dataset_args": {"charset": characters}}, "no part"]}
+    (tmp_path / "lines.tsv").write_text("a.png\tab\n")
+    others = ["--dataset=LineListDataset", "--dataset_args.path=lines.tsv", "--dataset_args.charset=reader"]
+    assert "the image file is missing" in refusal(capfd, "evaluate", "line-reader", *others)  # after the charset
     with pytest.raises(SpecError, match="dataset_args.charset 'last' would be another run for each trial"):
         charset("last", sweep="sweep-abc")
     shutil.rmtree(run.folder / "model")
