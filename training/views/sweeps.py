@@ -83,11 +83,10 @@ def steered(folder: SweepFolder, action: str) -> str:
     link, holder, state = registered(folder), driver_of(folder), sweep_state(folder, folder.events())
     if wish != "run" and link is None and holder is None and state in ("finished", "cancelled"):
         raise RunError(f"the sweep {folder.name} is {state}: there is nothing to {action}.")
-    if holder is None and link is not None:
-        steer(link, wish)  # agents elsewhere may serve it; first, since W&B may refuse
     folder.set_wish(wish)
     if holder is not None:
         return f"{folder.name}: {action}, sent to {holder}"
     if link is not None:
+        steer(link, wish)  # agents elsewhere may serve it
         return f"{folder.name}: {action}; it is not served from here now."
     return f"{folder.name}: {action}; it is not running. Start it again with its run_sweep command."

@@ -183,7 +183,6 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend,
     output = again.ended()
     assert again.returncode == 2
     assert "W&B did not stop the sweep tester/swept/sweep001: Exception: Sweep already canceled." in output
-    assert folder.wish == "cancel"
 
 
 class OneAgentWhoseRunIsKilled:
