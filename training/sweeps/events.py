@@ -56,6 +56,7 @@ _OPTIONAL_OF_END: dict[str, _Right] = {
     **dict.fromkeys(("failure", "error", "cause"), _TEXT_OR_NULL),
     "resources": _is(dict),
     "over": _is(bool),
+    "reports": is_int,
 }
 
 

@@ -93,7 +93,7 @@ class Ledger:
         """Records the start of runs, and creates their folders."""
         for trial, run in runs:
             self.folder.append("start", trial=trial.number, run=run.id)
-            run.attempts, run.cause = run.attempts + 1, None
+            run.begin()
         self.folder.sync()
         for trial, run in runs:
             if not is_made(run.folder):
@@ -109,10 +109,15 @@ class Ledger:
     def pause(self, trial: Trial, run: TrialRun, status: Status, resources: Mapping[str, Any]) -> None:
         """Records that a run waits at its checkpoint until it is among the best."""
         facts = {"error": status.error, "cause": status.cause, "resources": dict(resources)}
-        self.folder.append("end", trial=trial.number, run=run.id, state=status.state, **facts)
+        self.interrupt(trial, run, status.state, **facts)
         run.cause = status.cause
         self.tell(trial)
         self.watcher.event(f"trial {trial.number} {status.error}")
+
+    def interrupt(self, trial: Trial, run: TrialRun, state: str, **more: Any) -> None:
+        """Records the end of an attempt, after which the run may continue."""
+        run.reach(len(self.history.reports.rows(run)))
+        self.folder.append("end", trial=trial.number, run=run.id, state=state, reports=run.reports, **more)
 
     def is_damaged(self, trial: Trial, run: TrialRun) -> bool:
         """Whether a run's folder cannot be read: then it has failed, and the others continue."""

@@ -15,7 +15,7 @@ Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "dev
 
 
 # In addition to the retries, for any failure: a run that crashes its machine must not continue.
-_MOST_ATTEMPTS = 20
+_MOST_IN_VAIN = 20
 # The sweep ends when this many trials have failed and none has finished.
 FIRST_FAILURES = 3
 
@@ -39,9 +39,13 @@ class Limits:
     retry_failed: bool = False
     stopping_rule: str | None = None
 
-    def tries_again(self, failures: Sequence[str], attempts: int) -> bool:
-        """Whether a run with these failures is started again."""
-        if attempts >= _MOST_ATTEMPTS + self.retries:
+    def tries_again(self, failures: Sequence[str], in_vain: int) -> bool:
+        """Whether a run with these failures is started again.
+
+        Args:
+            in_vain: number of its starts since it last got further.
+        """
+        if in_vain >= _MOST_IN_VAIN + self.retries:
             return False
         latest = failures[-1]
         if latest in ("preempted", "device", "full disk"):

@@ -232,7 +232,7 @@ class Sweep:
         elif status.state == "stopped" and status.cause is Cause.PAUSED:
             self.ledger.pause(trial, run, status, resources)
         elif self._interrupts or self.folder.wish == "cancel":  # it continues with the sweep
-            self.folder.append("end", trial=trial.number, run=run.id, state=status.state, resources=resources)
+            self.ledger.interrupt(trial, run, status.state, resources=resources)
         else:
             self._after_failure(live, resources)
 
@@ -242,14 +242,13 @@ class Sweep:
         error = status.error or (ended.reason if ended else "its end was not observed")
         failure = classify(ended, status, live.timed_out)
         run.failures.append(failure)
-        again = self.limits.tries_again(run.failures, run.attempts)
+        run.reach(len(self.history.reports.rows(run)))
+        again = self.limits.tries_again(run.failures, run.in_vain)
         if failure == "device":
             for device in quarantine(run, error):
                 self._watcher.event(f"device {device} is in quarantine: {error}")
         facts = {"failure": failure, "error": error, "cause": status.cause or (ended.cause if ended else None)}
-        self.folder.append(
-            "end", trial=trial.number, run=run.id, state="failed", over=not again, **facts, resources=resources
-        )
+        self.ledger.interrupt(trial, run, "failed", over=not again, **facts, resources=resources)
         run.resources = resources
         what = f"trial {trial.number} failed ({failure}): {error}"
         if again and failure == "full disk":  # every other trial would fail too; this one continues when there is space

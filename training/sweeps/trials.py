@@ -17,6 +17,8 @@ class TrialRun:
     Args:
         folder: its folder; that of an earlier sweep or experiment if the run was reused.
         attempts: number of starts.
+        in_vain: number of starts since it last got further than ever before.
+        reports: the most reports that it had when an attempt ended.
         failures: the reason of each failed attempt.
         ended: finished, stopped or failed, once it is final.
         value: its best value of the metric at that time; used if its folder is missing.
@@ -25,6 +27,8 @@ class TrialRun:
     folder: Path
     reused: bool = False
     attempts: int = 0
+    in_vain: int = 0
+    reports: int = 0
     failures: list[str] = field(default_factory=list)
     ended: str | None = None
     value: float | None = None
@@ -36,9 +40,18 @@ class TrialRun:
     def id(self) -> str:
         return self.folder.name
 
+    def begin(self) -> None:
+        """Counts a start."""
+        self.attempts, self.in_vain, self.cause = self.attempts + 1, self.in_vain + 1, None
+
+    def reach(self, reports: int) -> None:
+        """Notes how many reports it has at the end of an attempt."""
+        if reports > self.reports:
+            self.reports, self.in_vain = reports, 0
+
     def try_again(self) -> None:
         """Marks it as not ended."""
-        self.ended, self.error, self.failures = None, None, []
+        self.ended, self.error, self.failures, self.in_vain = None, None, [], 0
 
 
 @dataclass
@@ -135,8 +148,9 @@ def _apply(run: TrialRun, event: Mapping[str, Any]) -> None:
     if event["event"] == "reuse":
         run.folder, run.reused, run.ended = Path(event["folder"]), True, "finished"
     elif event["event"] == "start":
-        run.attempts, run.cause = run.attempts + 1, None
+        run.begin()
     elif event["event"] == "end":
+        run.reach(event.get("reports", 0))
         run.resources = event.get("resources", {})
         run.cause = known_cause(event.get("cause"))
         failure = event.get("failure")

@@ -93,7 +93,7 @@ def show_failed_points() -> None:
     suggestion = search.ask(2)
     assert suggestion is not None
     assert suggestion.point == {"a": 2}
-    assert Limits(retries=1).tries_again(["crash"], attempts=1)
+    assert Limits(retries=1).tries_again(["crash"], in_vain=1)
 
 
 def show_group_overwritten() -> None:
