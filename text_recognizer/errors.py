@@ -13,9 +13,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from traceback import walk_tb
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_PLACES = "places"  # attribute of an error from another process
 _MUCH_BYTES = 1 << 24  # with more free space than this, a disk is hardly the full one
 
 
@@ -107,6 +109,19 @@ def reason(error: BaseException, *places: Path) -> str:
     if not room or (len(places) > 1 and min(room)[0] > _MUCH_BYTES):
         return said
     return f"{said} ({min(room)[0]:,} bytes are free in {min(room)[1]})"
+
+
+def places_of(error: BaseException) -> list[tuple[str, str]]:
+    """Where an error passed, outermost first, also in the process that it comes from: module, and line in words."""
+    frames = ((frame.f_globals.get("__name__", ""), frame.f_code, line) for frame, line in walk_tb(error.__traceback__))
+    here = [(name, f"{code.co_filename}, line {line}, in {code.co_name}") for name, code, line in frames]
+    elsewhere: list[tuple[str, str]] = vars(error).get(_PLACES, [])
+    return here + elsewhere
+
+
+def keep_places(error: BaseException) -> None:
+    """Lets `places_of` know them in another process, to which no traceback is sent."""
+    vars(error)[_PLACES] = places_of(error)
 
 
 def writing_advice(error: OSError, setting: str) -> str:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.errors import NO_SPACE, SpecError, TextRecognizerError, reason
+from text_recognizer.errors import NO_SPACE, SpecError, TextRecognizerError, places_of, reason
 from text_recognizer.registry import outside_packages
 from text_recognizer.settings import data_folder, user_folder
 from text_recognizer.spec import parse_json, parse_value, typed_fields
@@ -89,9 +89,8 @@ def _whose_bug(error: Exception) -> str:
 
 def _in_own_code(error: Exception) -> str:
     """The beginning of a message: the last line of the user's code in a traceback; "" if there is none."""
-    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
-        if frame.f_globals.get("__name__", "").partition(".")[0] in outside_packages:
-            place = f"{frame.f_code.co_filename}, line {line}, in {frame.f_code.co_name}"
+    for module, place in reversed(places_of(error)):
+        if module.partition(".")[0] in outside_packages:
             return f"{type(error).__name__} in your own code: {place}, or in what it calls: "
     return ""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from text_recognizer.errors import DataError
+from text_recognizer.errors import DataError, keep_places
 from text_recognizer.wording import counted
 
 Task = TypeVar("Task")
@@ -44,7 +44,7 @@ def in_processes(
     how = {"initializer": _end_with, "initargs": (os.getpid(),)}
     workers = joblib.Parallel(processes, return_as="generator", max_nbytes=None, **how)
     try:
-        yield from workers(joblib.delayed(function)(task) for task in tasks)
+        yield from workers(joblib.delayed(_with_places)(function, task) for task in tasks)
     except TerminatedWorkerError as error:
         raise DataError(
             f"a process that prepared the data was killed, perhaps for lack of memory ({processes} were running). "
@@ -53,6 +53,14 @@ def in_processes(
     finally:
         with suppress(Exception):  # errors of the remaining workers must not hide the cause
             get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
+def _with_places(function: Callable[[Task], Result], task: Task) -> Result:
+    try:
+        return function(task)
+    except Exception as error:
+        keep_places(error)
+        raise
 
 
 def _end_with(parent: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.datasets.storage.parallel import in_processes
 from text_recognizer.errors import RunError, SpecError, TextRecognizerError
 from text_recognizer.experiment import assemble
 from text_recognizer.registry import resolve
@@ -121,6 +122,18 @@ def test_a_text_that_code_of_the_user_cannot_decode_is_said_with_the_line(
     where = f"{tmp_path}/{name}.py, line 7, in build, or in what it calls"
     assert printed.startswith(f"error: {kind} in your own code: {where}: {why}")
     assert "Traceback" not in printed
+
+
+def test_the_line_of_the_users_code_is_known_of_an_error_in_another_process(capsys, tmp_path, monkeypatch):
+    text = "from text_recognizer.networks import Network\n\n\nclass Net(Network):\n    pass\n\n\n"
+    text += "def decoded(content):\n    return content.decode()\n"
+    (tmp_path / "decoding_nets.py").write_text(text)
+    monkeypatch.setenv("TEXT_RECOGNIZER_STATE", str(tmp_path / "state"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    decoded = vars(sys.modules[resolve("network", "decoding_nets:Net").__module__])["decoded"]
+    assert guarded(lambda: len(list(in_processes(decoded, [b"gr\xfc", b""], processes=2)))) == 2
+    where = f"UnicodeDecodeError in your own code: {tmp_path}/decoding_nets.py, line 9, in decoded, or in what it calls"
+    assert capsys.readouterr().err.startswith(f"error: {where}: a text is not utf-8: invalid start byte at byte 2.")
 
 
 def test_a_bug_in_code_of_the_user_is_not_called_ours(capsys, tmp_path, monkeypatch):
