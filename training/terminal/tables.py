@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -47,12 +46,12 @@ def test_results(summary: Mapping[str, Any]) -> str:
 
 
 def wide_console() -> "Console":
-    """A Rich console; for a file or a pipe, wide enough that lines are hardly ever wrapped."""
+    """A Rich console; for a file or a pipe, so wide that no line is wrapped."""
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 200
+    if not console.is_terminal:  # whatever COLUMNS says, which shells export
+        console.width = 10_000
     return console
 
 

@@ -60,6 +60,14 @@ def test_watch_shows_runs_at_work_and_what_they_reported_last(runs, capsys):
     assert "No GPU on this machine" in said or "--gpu" in said
 
 
+def test_an_id_stays_whole_in_a_pipe_however_long(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("COLUMNS", "40")
+    Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), name := "b" * 220)
+    assert cli.main(["watch", "--once"]) == 0
+    assert f"default/{name}" in capsys.readouterr().out.split()
+
+
 def test_watch_prints_one_json_object(runs, capsys):
     assert cli.main(["watch", "--json", "--ended=0"]) == 0
     told = json.loads(capsys.readouterr().out)
