@@ -9,7 +9,6 @@ from typing import cast
 from xml.etree.ElementTree import Element, tostring
 from xml.parsers import expat
 
-from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.errors import DataError, reason
 from text_recognizer.predictors.documents import add_alto_words, add_page_text, add_page_word
 from text_recognizer.predictors.paragraph import Box, LineOfText
@@ -57,12 +56,13 @@ class _Element:
         return self.name[: -len(self.local)]
 
 
-def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> bytes:
+def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float, old_texts: Sequence[str]) -> bytes:
     """The content of a file with the texts and confidences of its lines. Raises DataError: the file has other lines.
 
     Args:
         lines: one per line of the file; None leaves a line unchanged.
         unit_px: pixels per unit of the file.
+        old_texts: one per line of the file.
     """
     content = path.read_bytes()
     declared = _DECLARED.match(content)
@@ -79,10 +79,7 @@ def filled(path: Path, lines: Sequence[LineOfText | None], unit_px: float) -> by
     for element, line in zip(found.lines, lines, strict=True):
         if line is not None:
             edits += _replaced(element, _line_parts(element, line, found, unit_px), text)
-    texts = [
-        line.prediction.text if line is not None else old.text
-        for line, old in zip(lines, read_page(path).lines, strict=True)
-    ]
+    texts = [old if line is None else line.prediction.text for line, old in zip(lines, old_texts, strict=True)]
     for region in found.regions:
         if region.texts and any(lines[number] is not None for number in region.lines):
             whole = "\n".join(texts[number] for number in region.lines)

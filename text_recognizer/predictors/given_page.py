@@ -25,6 +25,7 @@ class GivenPage:
         image: path of its image.
         lines: one per line of the file, in its order; None for unreadable ones.
         problems: reasons for unreadable lines.
+        old_texts: the texts of all lines in the file.
         size_px: width and height of the image.
         unit_px: pixels per unit of the file.
         format: "alto" or "page".
@@ -34,6 +35,7 @@ class GivenPage:
     image: Path
     lines: tuple[LineOfText | None, ...]
     problems: tuple[str, ...]
+    old_texts: tuple[str, ...]
     size_px: tuple[int, int]
     unit_px: float
     format: str
@@ -44,7 +46,7 @@ class GivenPage:
 
     def filled(self) -> bytes:
         """The XML file with the texts replaced. Raises DataError: the file has changed since it was read."""
-        return filled(self.path, self.lines, self.unit_px)
+        return filled(self.path, self.lines, self.unit_px, self.old_texts)
 
 
 def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
@@ -57,7 +59,8 @@ def read_given_page(path: Path, reader: LinePredictor) -> GivenPage:
         raise _unreadable(path, reason(error)) from None
     lines, problems = _read_lines(page, reader, scale)
     height, width = image.shape
-    return GivenPage(path, page.image, lines, problems, (width, height), scale, page.text.format)
+    old_texts = tuple(line.text for line in page.text.lines)
+    return GivenPage(path, page.image, lines, problems, old_texts, (width, height), scale, page.text.format)
 
 
 def image_given_by(path: Path) -> Path | None:
