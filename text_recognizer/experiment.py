@@ -1,11 +1,12 @@
 """Experiment: the parts of a spec, checked against each other and assembled, without TensorFlow."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from text_recognizer.arguments import check_arguments, json_schema_of, to_json
-from text_recognizer.datasets.base import Dataset
+from text_recognizer.datasets.base import Dataset, DataSpec
 from text_recognizer.errors import Problem, SpecError, reason
 from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
@@ -70,8 +71,10 @@ def assemble(spec: ExperimentSpec, has_begun: bool = False) -> Experiment:
     problems: list[str] = []
     dataset, dataset_args = make_part("dataset", spec.dataset, spec.dataset_args, problems, spec.origin)
     network, network_args = make_part("network", spec.network, spec.network_args, problems, spec.origin)
-    ready = dataset is not None and network is not None
-    given = {"data_spec": dataset.data_spec, "network": network} if ready else None
+    is_made = dataset is not None and network is not None
+    data_spec = _checked_data_spec(dataset, spec, problems) if is_made else None
+    ready = data_spec is not None
+    given = {"data_spec": data_spec, "network": network} if ready else None
     model, model_args = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=ready)
     train_args, recipes = _check_train_args(spec, problems)
     completed = replace(
@@ -89,6 +92,18 @@ def assemble(spec: ExperimentSpec, has_begun: bool = False) -> Experiment:
     if problems or model is None or train_args is None:
         raise SpecError(problems)
     return Experiment(completed, dataset, network, model, train_args, recipes)
+
+
+def _checked_data_spec(dataset: Dataset, spec: ExperimentSpec, problems: list[str]) -> DataSpec | None:
+    """The data_spec of a dataset, which may be a user's; None if it adds `problems`."""
+    data_spec, label = dataset.data_spec, f"the data_spec of dataset '{spec.dataset}'"
+    if not isinstance(data_spec, DataSpec):
+        problems.append(Problem(f"{label} must be a DataSpec. {received(data_spec)}", "dataset"))
+        return None
+    values = {one.name: getattr(data_spec, one.name) for one in fields(DataSpec)}
+    _, found = check_arguments(label, DataSpec, json.loads(json.dumps(values, default=repr)))
+    problems += [Problem(one, "dataset") for one in found]
+    return None if found else data_spec
 
 
 def problems_besides(known: Sequence[Problem], value: Mapping[str, Any], origin: str | None) -> list[Problem]:

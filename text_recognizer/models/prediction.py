@@ -3,8 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
+from text_recognizer.errors import SpecError
 from text_recognizer.reading_order import has_right_to_left, logical_units
+from text_recognizer.wording import received
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Prediction:
     characters: tuple["ReadPart", ...] = ()
     words: tuple["ReadPart", ...] = ()
     expected_cer: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not isinstance(self.confidence, Real):
+            given = received((self.text, self.confidence))
+            raise SpecError(f"a Prediction needs a text and its confidence, which is a number. {given}")
 
     @property
     def sureness(self) -> float:

@@ -173,6 +173,25 @@ def test_what_is_no_optimizer_schedule_or_augmentation_is_refused(part, name, pr
     assert capfd.readouterr().out == ""  # it was not called
 
 
+def test_a_wrong_type_in_the_data_spec_of_a_users_own_dataset_is_named(tmp_path, monkeypatch):
+    cases = {
+        "DataSpec((8, 8), ('a', 'b'))": ": input_shape.2 is required. Received: [8, 8].",
+        "DataSpec((np.int64(8), 8, 1), 'ab')": ": classes must be a list. Received: 'ab'.",
+        "DataSpec((8, 8, 1), ('a', 2))": ": classes.1 must be text. Received: 2.",
+        "DataSpec((8, 8, 1), ('a', 'b'), ink='bright')": ": ink must be one of 'light' or 'dark'. Received: 'bright'.",
+        "{'classes': 'ab'}": " must be a DataSpec. Received: {'classes': 'ab'}.",
+    }
+    text = "import numpy as np\nfrom text_recognizer.datasets.base import DataSpec\n"
+    text += "from text_recognizer.datasets.characters.digits import DigitsDataset\n"
+    for number, made in enumerate(cases):
+        text += f"\n\nclass Mine{number}(DigitsDataset):\n    data_spec = {made}\n"
+    (tmp_path / "my_wrong_data.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for number, problem in enumerate(cases.values()):
+        name = f"my_wrong_data:Mine{number}"
+        assert problems_of({**MLP, "dataset": name})[-1] == f"the data_spec of dataset '{name}'{problem}"
+
+
 def test_a_users_own_optimizer_and_augmentation_pass(tmp_path, monkeypatch):
     (tmp_path / "own_parts.py").write_text(OWN_PARTS)
     monkeypatch.syspath_prepend(tmp_path)

@@ -15,6 +15,7 @@ from text_recognizer.models import Metric
 from text_recognizer.models.base import check_counts
 from text_recognizer.models.bundle import Bundle, find_bundle, usual_name, write_bundle
 from text_recognizer.models.character import CharacterModel
+from text_recognizer.models.prediction import Prediction
 from text_recognizer.networks import Network
 from text_recognizer.networks.lenet import Lenet
 from text_recognizer.networks.mlp import Mlp
@@ -354,3 +355,9 @@ def test_bundles_are_found_by_folder_run_or_name(bundle, tmp_path, monkeypatch):
     assert find_bundle(tmp_path).run_id == find_bundle(tmp_path / "model").run_id == "run-1"
     with pytest.raises(DataError, match="no bundle 'nothing'. There are: CharacterModel_DigitsDataset_mlp, shipped"):
         find_bundle("nothing")
+
+
+@pytest.mark.parametrize("wrong", [(None, 0.5), (b"a", 0.5), ("a", "0.5")])
+def test_a_prediction_of_a_wrong_type_is_refused_where_it_is_made(wrong):
+    with pytest.raises(SpecError, match="a Prediction needs a text and its confidence, which is a number. Received"):
+        Prediction(*wrong)
