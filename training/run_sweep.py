@@ -56,6 +56,8 @@ def run(argv: Sequence[str], prog: str = "run_sweep") -> int:
         say(f"warning: {warning}")
     say_left_out(plan)
     experiments = plan.check(sizes=arguments.dry_run)
+    if any(one.train_args.distribution == "multi_worker" for one in experiments):
+        raise SpecError("train_args.distribution 'multi_worker' is for run_experiment, not for sweeps. Leave it out.")
     if doubt := plan.doubt(experiments):
         say(f"warning: {doubt}")
     cap = arguments.run_cap

@@ -197,6 +197,7 @@ def test_a_dry_run_compares_batches_with_data_that_are_prepared(place, digits_pr
         (["sweep.yaml", "--gpus-per-trial", "1", "--gpu", "0"], "mean the same"),
         (["sweep.yaml", "--set", "train_args.epochs"], "--set takes KEY=VALUE"),
         (["sweep.yaml", "--set", "train_arg.epochs=3"], "Did you mean 'train_args'?"),
+        (["sweep.yaml", "--set", "train_args.distribution=multi_worker"], "for run_experiment, not for sweeps"),
         (["sweep.yaml", "--run-capp", "3"], "Did you mean '--run-cap'?"),
         (["sweep.yaml", "--count", "3"], "unknown argument '--count'. Did you mean '--run-cap'?"),
         (["sweep.yaml", "--resume"], "there is no sweep to resume"),
