@@ -170,6 +170,8 @@ def _grey_strip(strip: Any, bits: int) -> NDArray[np.uint8]:
 
     if strip.mode.startswith("I"):  # 16 bits, which PNM files store in 32: `_check` refuses other levels
         return (np.asarray(strip, np.uint16) >> (bits - 8)).astype(np.uint8)
+    if strip.mode == "LAB":  # Pillow converts it only with colour profiles; its lightness needs none
+        return np.asarray(strip.getchannel("L"))
     if strip.mode in ("RGBA", "LA", "PA") or "transparency" in strip.info:
         rgba = strip.convert("RGBA")
         strip = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)

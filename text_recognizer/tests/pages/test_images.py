@@ -47,6 +47,11 @@ def test_other_kinds_of_arrays_become_grey_bytes():
         assert read_image(as_file(np.array([[4095, 256]], np.uint16), kind)).tolist() == [[255, 16]]
 
 
+def test_of_a_tiff_file_in_lab_colours_the_lightness_is_read(tmp_path):
+    Image.merge("LAB", [Image.fromarray(GREY), *2 * [Image.new("L", (2, 2), 9)]]).save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif").tolist() == GREY.tolist()
+
+
 def test_transparent_pixels_are_paper():
     rgba = np.zeros((1, 2, 4), dtype=np.uint8)
     rgba[0, 0] = (0, 0, 0, 255)
