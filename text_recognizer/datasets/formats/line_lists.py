@@ -35,6 +35,7 @@ ENCODING_ADVICE = "Set dataset_args.encoding to what it is, for example 'gb18030
 # Python codecs that are not encodings of text files; one takes quadratic time.
 _NO_TEXT_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
 PAIR_ENDING = ".gt.txt"
+_END = "\0 end"  # a row after the last one of a CSV file
 _ENDINGS = (".json", ".jsonl", ".tsv", ".csv", ".txt")
 _STEMS = ("sample", "samples", "lines", "line", "list", "images", "labels", "metadata", "index")
 _FILE_END = re.compile(f"(?:{'|'.join(map(re.escape, SUFFIXES))})(?=\\s|$)", re.IGNORECASE)
@@ -184,14 +185,23 @@ def _csv_rows(text: str, path: Path) -> list[list[str]]:
     first, _, _ = text.partition("\n")
     # Spreadsheets write semicolons if the comma is the decimal mark.
     delimiter = ";" if ";" in first and "," not in first else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(f"{text}\n{_END}", newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    number, why = 1, "a quotation mark is never closed"
     try:
-        return [row for row in reader if row]
+        for row in reader:
+            if row == [_END]:
+                return rows
+            if row and row[-1].endswith(_END):  # the rest of the file is in quotes
+                row[-1] = row[-1].removesuffix(_END).rstrip("\r\n")
+                if "\n" in row[-1] or "\r" in row[-1]:
+                    break
+                return [*rows, row]  # nothing but the end of its row is missing
+            rows += [row] if row else []
+            number = reader.line_num + 1
     except csv.Error as error:
-        hint = " A quotation mark that is never closed?" if "field limit" in str(error) else ""
-        raise DataError(
-            f"{path}, line {reader.line_num} is not a comma-separated table: {reason(error)}.{hint}"
-        ) from None
+        why = f"{reason(error)}, perhaps because {why}"
+    raise DataError(f'{path}, line {number}: {why}. In a text in quotes, a quotation mark is written twice: "".')
 
 
 def _from_sample_row(row: str, by_tab: bool) -> ListedLine:

@@ -129,8 +129,9 @@ def test_a_list_in_another_encoding_is_read_when_it_is_named_and_else_located(tm
         (
             "lines.csv",
             f'file,text\n"a.png,b\n{"c" * 140_000}\n',
-            "line 3 is not a comma.* never closed?",
+            "line 2: field larger than .*, perhaps because a quotation mark is never closed",
         ),
+        ("lines.csv", 'file,text\na.png,"a ""b"""\nb.png,"c\nd.png,e\n', "line 3: a quotation mark is never closed"),
     ],
 )
 def test_a_list_with_a_mistake_says_where(tmp_path, name, content, expected):
