@@ -161,6 +161,11 @@ class Dataset(ABC):
         """The folders that hold it, where there are several."""
         return (self.store_path,)
 
+    @property
+    def rejected(self) -> list[Any]:
+        """`Rejected` samples with reasons. Needs `prepare` first."""
+        return []
+
     def remarks(self, name: SplitName) -> list[str]:  # noqa: ARG002 - most have none
         """One sentence about each thing that makes a split harder to read than it need be. Needs `prepare` first."""
         return []

@@ -42,7 +42,6 @@ class StoredDataset(Dataset):
 
     @property
     def rejected(self) -> list[Rejected]:
-        """Rejected samples with reasons. Needs `prepare` first."""
         arrays = self.store.arrays()
         return unpacked_rejected(arrays) if "rejected.name" in arrays else []
 

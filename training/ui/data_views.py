@@ -60,8 +60,8 @@ def _balance(found: Dataset, samples: Split) -> list[tuple[str, int]]:
 
 
 def _rejected(found: Dataset) -> dict[str, Any]:
-    rejected = getattr(found, "rejected", [])
-    reasons = Counter(one.reason.partition(": ")[0] for one in rejected)
+    rejected = found.rejected
+    reasons = Counter(one.common_reason for one in rejected)
     listed = [[one.name, one.reason, one.text] for one in rejected[:LISTED]]
     return {"count": len(rejected), "reasons": reasons.most_common(), "listed": listed}
 

@@ -14,6 +14,7 @@ from text_recognizer.charset import Charset
 from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.lines.split import LineSplit, Positions
+from text_recognizer.datasets.storage.rejected import Rejected
 from text_recognizer.errors import Problem, SpecError
 from text_recognizer.parts import make_part
 from text_recognizer.wording import received
@@ -109,6 +110,11 @@ class JoinedLinesDataset(Dataset):
         """The splits of the parts, by number, that make up a split."""
         for number, part in enumerate(self.parts):
             yield from ((number, one) for one in SPLIT_NAMES if (one if not part.train_only else "train") == name)
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        given = enumerate(self.joined)
+        return [replace(one, name=f"{number}/{one.name}") for number, dataset in given for one in dataset.rejected]
 
     def remarks(self, name: SplitName) -> list[str]:
         given = [(self.joined[number], one) for number, one in self._given(name)]

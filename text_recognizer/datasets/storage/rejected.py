@@ -20,6 +20,7 @@ class Rejected:
     """A rejected sample and the reason.
 
     Args:
+        reason: text after a colon in it is specific to that sample.
         noun: what it is if it is not a single sample: "page" for all lines of a page.
     """
 
@@ -27,6 +28,11 @@ class Rejected:
     reason: str
     text: str = ""
     noun: str = ""
+
+    @property
+    def common_reason(self) -> str:
+        """The part of the reason that other samples may share."""
+        return self.reason.partition(": ")[0]
 
 
 def packed_rejected(rejected: Sequence[Rejected]) -> dict[str, NDArray[Any]]:
@@ -54,12 +60,9 @@ def data_arrays(shapes: Mapping[str, Sequence[int]]) -> list[str]:
 
 
 def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
-    """The numbers of rejected samples and reasons in one line, with an example of each; `noun`: the default noun.
-
-    Text after a colon in a reason is specific to that sample.
-    """
-    reasons = Counter(one.reason.partition(": ")[0] for one in rejected)
-    first = {one.reason.partition(": ")[0]: one.name for one in reversed(rejected)}
+    """The numbers of rejected samples and reasons in one line, with an example of each; `noun`: the default noun."""
+    reasons = Counter(one.common_reason for one in rejected)
+    first = {one.common_reason: one.name for one in reversed(rejected)}
     listed = [f"{count:,} x {reason} ('{first[reason]}')" for reason, count in reasons.most_common(3)]
     more = ["…"] if len(reasons) > len(listed) else []
     nouns = Counter(one.noun or noun for one in rejected)
@@ -69,7 +72,7 @@ def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:
 
 def summary_of_all(rejected: Sequence[Rejected], noun: str = "line") -> str:
     """The summary if nothing is left: with a whole reason, because there is no table then."""
-    example = next((one for one in rejected if ": " in one.reason), None)
+    example = next((one for one in rejected if one.reason != one.common_reason), None)
     return summary(rejected, noun) + (f" For example '{example.name}': {example.reason}." if example else "")
 
 

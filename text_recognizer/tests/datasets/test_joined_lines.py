@@ -43,6 +43,16 @@ def test_every_line_of_every_part_has_its_picture_and_its_text_in_the_common_cla
             assert split.image(position).shape == (20, split.widths[position], 1)
 
 
+def test_rejected_lines_of_every_part_are_listed_with_its_number(two, tmp_path):
+    assert two.rejected == []
+    more = write_lines(tmp_path / "more")
+    with open(more, "a") as table:
+        table.write("gone.png\tgone\tw0\n")
+    dataset = JoinedLinesDataset((two.parts[0], listed(more)))
+    dataset.prepare()
+    assert [(one.name, one.common_reason) for one in dataset.rejected] == [("1/gone.png", "the image file is missing")]
+
+
 def test_a_batch_mixes_parts_and_pads_them_to_the_widest(two):
     train = two.split("train")
     last = len(train) - 1
