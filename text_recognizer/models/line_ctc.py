@@ -176,16 +176,37 @@ class LineModelCtc(ReadsLines):
         )
 
     def finish(self, train: Split, validation: Split) -> None:
-        """Learns the language model and the lexicon, and tunes their weights on validation lines."""
-        lines = self._text_lines() or lines_of(train)
-        self.decoder.learn([lines.label(position) for position in range(len(lines))], lines.texts)
+        """Learns the language model and the lexicon, and tunes their weights on validation lines.
+
+        A text known by heart would give them too much weight: the lines tuned on are learnt only afterwards.
+        """
+        held_out, texts = lines_of(validation), self._text_lines()
+        learnt: TextLines | LineSplit = lines_of(train) if texts is None else texts
+        every = range(len(learnt))
         if not self.decoder.needs_tuning:
+            self._learn(learnt, every)
             return
-        scored = list(self.score(validation, evenly_chosen(len(validation), TUNING_LINES)))
+        if texts is not None:
+            chosen = evenly_chosen(len(held_out), TUNING_LINES)
+            known = {held_out.text(position) for position in chosen.tolist()}
+            others = [position for position, text in enumerate(texts.texts) if text not in known]
+        else:
+            digests = lines_of(train).digests
+            same = np.isin(held_out.digests, digests).any()  # half of them must be left to learn from
+            chosen = evenly_chosen(len(held_out), min(TUNING_LINES, -(-len(held_out) // 2)) if same else TUNING_LINES)
+            others = np.flatnonzero(~np.isin(digests, held_out.digests[chosen])).tolist()
+        self._learn(learnt, others or every)
+        scored = list(self.score(validation, chosen))
         self.decoder.tune(
             [(part.outputs, self.frames(part.outputs, part.batch["width"])) for part in scored],
-            [lines_of(validation).label(position) for part in scored for position in part.positions.tolist()],
+            [held_out.label(position) for part in scored for position in part.positions.tolist()],
         )
+        if len(others) < len(learnt):
+            self._learn(learnt, every)
+
+    def _learn(self, lines: TextLines | LineSplit, positions: Sequence[int]) -> None:
+        texts = lines.texts
+        self.decoder.learn([lines.label(one) for one in positions], [texts[one] for one in positions])
 
     def check_texts(self) -> None:
         self._text_lines()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
+from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.errors import DataError, SpecError
 from text_recognizer.models.base import ScoredBatch
@@ -18,6 +19,7 @@ from text_recognizer.models.line_ctc import IMPOSSIBLE_LOSS, LineModelCtc, ctc_l
 from text_recognizer.models.line_detector import LineDetectorModel, line_boxes
 from text_recognizer.networks.base import FrameNetwork, Network
 from text_recognizer.tests.datasets.line_files import save
+from text_recognizer.tests.line_samples import write_lines
 
 ABC = DataSpec((8, None, 1), ("", "a", "b", "c"), "line")
 PAGES = DataSpec((32, 32, 1), ("background", "odd", "even"), "pixels")
@@ -141,6 +143,39 @@ def test_a_search_without_a_language_is_ready_once_weights_are_chosen():
 def test_a_language_model_without_a_search_is_refused():
     with pytest.raises(SpecError, match="a language model or a lexicon needs model_args.decoding 'beam'"):
         LineModelCtc(ABC, Columns(), language_model=3)
+
+
+def test_decoding_weights_are_tuned_with_what_other_lines_teach(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
+    dataset = LineListDataset(str(write_lines(tmp_path / "lines")), height=8)
+    dataset.prepare()
+    train, validation = dataset.split("train"), dataset.split("validation")
+    (tmp_path / "known.txt").write_text("\n".join(["abba", *validation.texts]))
+
+    def taught(learns_from, tunes_on, texts=None):
+        """The texts of each learning, and the lines tuned on."""
+        path = None if texts is None else str(texts)
+        model = LineModelCtc(dataset.data_spec, Columns(), "beam", lexicon=True, language_model_texts=path)
+        learnt: list[list[str]] = []
+        tuned: list[int] = []
+
+        def score(split, chosen):
+            tuned.extend(chosen.tolist())
+            return iter(())
+
+        monkeypatch.setattr(model, "score", score)
+        monkeypatch.setattr(model.decoder, "learn", lambda labels, texts: learnt.append(texts))
+        monkeypatch.setattr(model.decoder, "tune", lambda batches, labels: None)
+        model.finish(learns_from, tunes_on)
+        return learnt, tuned
+
+    every = list(range(len(validation)))
+    assert taught(train, validation) == ([train.texts], every)
+    assert taught(train, validation, tmp_path / "known.txt") == ([["abba"], ["abba", *validation.texts]], every)
+    (others, whole), tuned = taught(train, train)  # as `evaluate --split validation` does
+    assert whole == train.texts
+    assert others == [text for position, text in enumerate(train.texts) if position not in tuned]
+    assert len(tuned) == len(train) // 2
 
 
 def test_batches_of_one_width_hold_every_line_once():
