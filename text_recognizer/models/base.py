@@ -18,6 +18,7 @@ from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.metric import LOSS, Counts, Metric
 from text_recognizer.models.prediction import Prediction
 from text_recognizer.networks.base import Network
+from text_recognizer.wording import received
 
 if TYPE_CHECKING:
     import keras
@@ -158,7 +159,18 @@ class Model(ABC):
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
         """Outputs decoded by `decode`, with calibrated confidences."""
-        return self.decode(outputs, widths)
+        return self.decoded(outputs, widths)
+
+    def decoded(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> list[Prediction]:
+        """What `decode` returns. Raises SpecError: it is not one Prediction for each sample."""
+        found = self.decode(outputs, widths)
+        are_predictions = isinstance(found, list | tuple) and all(isinstance(one, Prediction) for one in found)
+        if not are_predictions or len(found) != len(outputs):
+            raise SpecError(
+                f"model '{type(self).__name__}': decode() must return a list of Predictions, one for each sample, "
+                f"here {len(outputs)}. {received(found)}"
+            )
+        return found
 
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most have none
         """Writes the model's further files into a bundle's folder."""

@@ -87,7 +87,7 @@ class CharacterModel(Model):
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
         temperature = 1.0 if self.calibration is None else self.calibration.temperature
-        return self.decode(outputs / temperature, widths)
+        return self.decoded(outputs / temperature, widths)
 
     @property
     def _ranks(self) -> list[int]:

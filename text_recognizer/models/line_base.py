@@ -66,19 +66,19 @@ class ReadsLines(Model):
 
     def calibrate(self, validation: Split) -> None:
         scored = list(self.score(validation, evenly_chosen(len(validation), CALIBRATION_LINES)))
-        readings = [one for part in scored for one in self._decoded(part.outputs, part.batch["width"])]
+        readings = [one for part in scored for one in self._in_reading_order(part.outputs, part.batch["width"])]
         texts = [validation.text(position) for part in scored for position in part.positions.tolist()]
         share = usual_written_share(lines_of(validation), np.arange(len(validation)))
         self.calibration = replace(Calibration.of_lines(texts, readings), written_share=share)
 
     def readings(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
-        decoded = self._decoded(outputs, widths)
+        decoded = self._in_reading_order(outputs, widths)
         if self.calibration is None:
             return [replace(reading, words=words_of(reading.characters)) for reading in decoded]
         return [self.calibration.of_line(reading) for reading in decoded]
 
-    def _decoded(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> list[Prediction]:
-        readings = self.decode(outputs, widths)
+    def _in_reading_order(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None) -> list[Prediction]:
+        readings = self.decoded(outputs, widths)
         return [replace(reading, characters=in_reading_order(reading.characters)) for reading in readings]
 
     @abstractmethod

@@ -169,6 +169,7 @@ class Training:
         # Evaluates one sample now, so that errors of a model's evaluation appear before the first epoch.
         for scored in self.model.score(self.validation_split, np.zeros(1, np.int64)):
             check_counts(self.model, self.model.counts(scored), len(scored.positions))
+            self.model.readings(scored.outputs, scored.batch.get("width"))
         example = self.model.arranged(self.train_split.batch(np.zeros(1, dtype=np.int64)))
         parts = self.model, self.network, self.optimizer, self.augmentation
         self._step = TrainStep(*parts, args, self.devices, example)

@@ -159,6 +159,16 @@ def test_counts_that_return_nothing_are_refused():
         check_counts(CharacterModel(DIGITS, Mlp()), nothing, 3)
 
 
+@pytest.mark.parametrize("found", [None, [Prediction("a", 1.0)], ["a", "b"]])
+def test_a_decoding_that_is_not_a_prediction_for_each_sample_is_refused(found):
+    class Decoding(CharacterModel):
+        def decode(self, outputs, widths=None):
+            return found
+
+    with pytest.raises(SpecError, match=r"must return a list of Predictions, one for each sample, here 2"):
+        Decoding(DIGITS, Mlp()).readings(np.zeros((2, 10)))
+
+
 def test_a_model_refuses_data_it_cannot_read():
     with pytest.raises(SpecError, match="reads images of a character, but the dataset's show a line"):
         CharacterModel(DataSpec((28, 952, 1), ("a",), target="line"), Mlp())

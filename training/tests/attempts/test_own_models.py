@@ -66,6 +66,13 @@ def test_a_metric_that_is_declared_and_not_counted_is_named_before_training(trai
     assert find_run("last").rows() == []
 
 
+def test_a_decoding_to_something_else_than_predictions_is_named_before_training(train, capfd):
+    assert train("Terse", monitor="val_parity_accuracy") == 2
+    expected = "model 'Terse': decode() must return a list of Predictions, one for each sample, here 1. Received: ['"
+    assert expected in capfd.readouterr().err
+    assert find_run("last").rows() == []
+
+
 def test_a_metric_without_a_direction_is_refused_with_the_remedy(train, capfd):
     assert train("ByName", "--dry-run") == 2
     error = capfd.readouterr().err

@@ -41,6 +41,13 @@ class Parity(Model):
         return [Prediction(self.data_spec.classes[label], 1.0) for label in np.argmax(outputs, axis=-1)]
 
 
+class Terse(Parity):
+    """Decodes to texts alone."""
+
+    def decode(self, outputs, widths=None):
+        return [one.text for one in super().decode(outputs, widths)]
+
+
 class Silent(Parity):
     """Declares no metric, so that the loss is all there is."""
 
