@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
+from training.files.json_objects import version_of
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run
 from training.sweeps.file.command import DEFAULT_COMMAND
@@ -81,25 +83,32 @@ class _Journal:
         self._folder = folder
         self._link = link
         self.history = History(plan.metric, folder.trials())
+        self._trials = {run.id: trial for trial in self.history.trials.values() for run in trial.runs}
+        self._seen: dict[Path, Any] = {}
 
     def update(self) -> None:
+        """Looks at all runs that have changed since the last time; there may be thousands."""
         for path in sorted(self._folder.path.glob("*/wandb/sweep.json")):
             run = Run(path.parents[1])
+            version = [version_of(run.folder / name) for name in ("launch.json", "status.json")]
+            if self._seen.get(path) == version:
+                continue
             link = SweepLink.read(run)
             if link is None or link.id != self._link.id:
                 continue
-            trials = self.history.trials.values()
-            known = next((trial for trial in trials if run.id in (one.id for one in trial.runs)), None)
+            self._seen[path] = version
+            known = self._trials.get(run.id)
             if known is None:
                 how = {"by": "W&B", "sweep": self._link.path}
                 known = Trial(self.history.next_number, dict(link.values), how, [TrialRun(run.folder)])
                 self._folder.append("suggest", **known.suggestion())
                 self.history.add(known)
+                self._trials[run.id] = known
             self._follow(known, known.runs[0])
         self._folder.sync()
 
     def _follow(self, trial: Trial, run: TrialRun) -> None:
-        if len(Run(run.folder).attempts()) > run.attempts:
+        for _ in range(run.attempts, len(Run(run.folder).attempts())):
             if run.ended is not None:  # W&B assigned it again
                 self._folder.append("retry", trial=trial.number, run=run.id)
                 run.try_again()

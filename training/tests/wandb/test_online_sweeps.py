@@ -204,6 +204,39 @@ class OneAgentWhoseRunIsKilled:
         look()
 
 
+def test_a_run_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
+    (tmp_path / "kept.yaml").write_text(SWEEP.replace("EPOCHS", "1"))
+    plan = read_plan(tmp_path / "kept.yaml")
+    folder = SweepFolder.of(plan, tmp_path / "runs")
+    folder.create_or_check(plan)
+    folder.hold()
+    link, read_link, reads = SweepLink("abc"), SweepLink.read, []
+
+    def read(run: Run) -> SweepLink | None:
+        reads.append(run.id)
+        return read_link(run)
+
+    monkeypatch.setattr(SweepLink, "read", read)
+    journal = serve._Journal(plan, folder, link)
+    spec = ExperimentSpec.parse(SPEC | {"experiment_group": "kept"})
+    runs = [Run.create(spec, name, folder.path.parent) for name in ("one", "two")]
+    for run in runs:
+        link.write(run)
+        run.set_state("running")
+    journal.update()
+    journal.update()
+    assert sorted(reads) == ["one", "two"]
+    runs[1].write_json("launch.json", {"attempts": [{}, {}]})
+    runs[1].set_state("finished")
+    journal.update()
+    assert reads[2:] == ["two"]
+    assert [(trial.state, trial.runs[0].attempts) for trial in folder.trials().values()] == [
+        ("pending", 0),
+        ("finished", 2),
+    ]
+    folder.release()
+
+
 @pytest.mark.parametrize(("wish", "why", "code"), [("run", "no run finished", 1), ("cancel", "asked to cancel", 0)])
 def test_the_end_of_a_sweep_says_who_ended_it_and_how_a_killed_run_continues(
     wish, why, code, tmp_path, monkeypatch, capsys
