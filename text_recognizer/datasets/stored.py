@@ -1,5 +1,6 @@
 """StoredDataset: a dataset that is converted once and then read from memory-mapped arrays."""
 
+import json
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from text_recognizer.datasets.base import Dataset
 from text_recognizer.datasets.storage.rejected import Rejected, summary, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import Store, StoreWriter, find_store, make_store, store_folder
 from text_recognizer.errors import DataError
+from text_recognizer.wording import received
 
 
 class StoredDataset(Dataset):
@@ -105,8 +107,15 @@ class StoredDataset(Dataset):
     def _made_of(self) -> dict[str, Any]:
         """What the store depends on. Equal names in `depends_on` and the recipe do not hide each other."""
         recipe = self.recipe
-        own = {f"own {name}" if name in recipe else name: value for name, value in self.depends_on().items()}
+        own = {f"own {name}" if name in recipe else name: value for name, value in self._checked_depends_on().items()}
         return {"version": self.recipe_version, **recipe, **own}
+
+    def _checked_depends_on(self) -> dict[str, Any]:
+        found = self.depends_on()
+        with suppress(TypeError, ValueError):
+            if isinstance(found, Mapping) and json.dumps(found, sort_keys=True):
+                return dict(found)
+        raise DataError(f"{self.name}: depends_on() must return a dict of JSON values. {received(found)}")
 
     @property
     def _folder(self) -> Path:

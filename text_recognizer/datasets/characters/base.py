@@ -149,7 +149,8 @@ class CharacterDataset(StoredCharacters):
         if not isinstance(parts, Mapping) or {*parts} not in ({"all"}, {"train", "test"}):
             what = ", ".join(map(str, parts)) if isinstance(parts, Mapping) else type(parts).__name__
             raise DataError(f"{self.name}: read() must return a dict of train and test, or of all. Received: {what}.")
-        for part, (images, labels) in parts.items():
+        for part, given in parts.items():
+            images, labels = given if isinstance(given, tuple | list) and len(given) == 2 else (given, None)
             self._check(part, images, labels)
             writer.add(f"{part}.images", images)
             writer.add(f"{part}.labels", labels.astype(np.int32))

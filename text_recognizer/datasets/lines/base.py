@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from text_recognizer.charset import Charset, graphemes, tidy_text
 from text_recognizer.datasets.base import DataSpec, SplitName
 from text_recognizer.datasets.characters.base import SPLIT_SEED
 from text_recognizer.datasets.formats.charset_files import read_charset
-from text_recognizer.datasets.line_source import LineSource
+from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines.args import UNKNOWN_RULES, LineArgs
 from text_recognizer.datasets.lines.labels import derive
 from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem
@@ -115,7 +115,7 @@ class LineDataset(LineArgs, StoredDataset):
     @property
     def texts_key(self) -> dict[str, Any]:
         """What the texts depend on; cheaper than `depends_on` if the images are many files."""
-        return self.depends_on()
+        return self._checked_depends_on()
 
     @cached_property
     def given_charset(self) -> Charset | None:
@@ -132,7 +132,7 @@ class LineDataset(LineArgs, StoredDataset):
         with suppress(DataError):  # its files are not here
             pages = lines = 0
             rejected = []
-            for source in self.sources():
+            for source in self._checked_sources():
                 problems = ((one, text_problem(one)) for one in source.samples)
                 unfit = [Rejected(one.name, problem, noun=one.noun) for one, problem in problems if problem]
                 pages += source.is_page and len(unfit) < len(source.samples)
@@ -177,7 +177,15 @@ class LineDataset(LineArgs, StoredDataset):
         return {"form": asdict(self.form)}
 
     def _fill(self, writer: StoreWriter) -> None:
-        fill_pool(writer, self.name, self.sources(), self.form, self.processes)
+        fill_pool(writer, self.name, self._checked_sources(), self.form, self.processes)
+
+    def _checked_sources(self) -> Iterator[LineSource]:
+        found: Any = self.sources()
+        for source in found if isinstance(found, Iterable) else [found]:
+            if not isinstance(source, LineSource) or not all(isinstance(one, LineSample) for one in source.samples):
+                what = "LineSources, whose samples are LineSamples"
+                raise DataError(f"{self.name}: sources() must yield {what}. {received(source)}")
+            yield source
 
     @property
     def _derived_key(self) -> dict[str, Any]:
@@ -208,5 +216,6 @@ class LineDataset(LineArgs, StoredDataset):
     def _all_texts(self) -> list[str]:
         """The texts of all lines whose images will be read, whether or not they turn out to be damaged."""
         if not self.is_prepared():
-            return [sample.text for source in self.sources() for sample in source.samples if not sample.problem]
+            samples = (sample for source in self._checked_sources() for sample in source.samples)
+            return [sample.text for sample in samples if not sample.problem]
         return [*self.pool.texts, *(one.text for one in self.pool.rejected)]

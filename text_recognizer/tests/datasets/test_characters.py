@@ -125,10 +125,21 @@ def test_images_and_labels_that_do_not_fit_are_refused():
         Wrong().prepare()
 
 
+@pytest.mark.parametrize("depends_on", [None, {"font": object()}])
+def test_what_a_dataset_of_a_user_depends_on_is_checked(depends_on):
+    class Wrong(DigitsDataset):
+        def depends_on(self):
+            return depends_on
+
+    with pytest.raises(DataError, match=r"Wrong: depends_on\(\) must return a dict of JSON values. Received: "):
+        Wrong().prepare()
+
+
 @pytest.mark.parametrize(
     ("read", "said"),
     [
         (None, "read() must return a dict of train and test, or of all. Received: NoneType."),
+        ({"all": np.zeros((3, 8, 8), np.uint8)}, "images and labels of whole numbers. Received: uint8 and NoneType."),
         ({"trian": (), "test": ()}, "read() must return a dict of train and test, or of all. Received: trian, test."),
         ({"all": ([[1]], ["a"])}, "images and labels of whole numbers. Received: list and list"),
         ({"all": (np.zeros((2, 8, 8), np.uint8), np.array(["a", "b"]))}, "Received: uint8 and <U1."),

@@ -11,6 +11,7 @@ from PIL import Image
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.line_source import LineSample, LineSource
 from text_recognizer.datasets.lines import pool as line_pool
+from text_recognizer.datasets.lines.base import LineDataset
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.lines.members import completed_splits
 from text_recognizer.datasets.storage.rejected import Rejected
@@ -336,6 +337,22 @@ def test_what_the_source_of_a_user_reads_is_checked(returned, said):
     source = Mine([LineSample("1", "a text")])
     with pytest.raises(DataError, match=rf"not a uint8 array \(H, W\): read\(\) of Mine returned {said}"):
         line_pool._picture(source, 0, source.samples[0], LineForm(8))
+
+
+@pytest.mark.parametrize("yielded", [None, [None], [LineSample("1", "a text")], "a text"])
+def test_sources_of_a_user_that_are_none_are_refused(yielded):
+    class Mine(LineDataset):
+        def depends_on(self):
+            return {"yielded": str(yielded)}
+
+        def sources(self):
+            return yielded
+
+    expected = r"Mine: sources\(\) must yield LineSources, whose samples are LineSamples. Received: "
+    with pytest.raises(DataError, match=expected):
+        _ = Mine().data_spec
+    with pytest.raises(DataError, match=expected):
+        Mine().prepare()
 
 
 @pytest.mark.parametrize(
