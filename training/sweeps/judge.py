@@ -5,7 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from text_recognizer.errors import SpecError
 from text_recognizer.named_part import NamedPart
+from text_recognizer.wording import received
 from training.executors.base import Job
 from training.runs.causes import Cause
 from training.sweeps.folder import SweepFolder
@@ -66,7 +68,14 @@ class Judge:
         """Stops runs that are worse than the others; a run that was kept may be stopped later, after better ones."""
         for live in runs:
             if not live.job.done():
-                self._follow(live, self._rule.decide(live.run.id))
+                self._follow(live, self._decision(live.run.id))
+
+    def _decision(self, run_id: str) -> Decision:
+        found: Any = self._rule.decide(run_id)
+        if not isinstance(found, Decision):
+            name = type(self._rule).__name__
+            raise SpecError(f"stopping rule '{name}': decide() must return a Decision. {received(found)}")
+        return found
 
     def _follow(self, live: LiveRun, decision: Decision) -> None:
         """Records a decision if it is the first at its band or a stop, and stops or pauses the run."""
@@ -88,7 +97,7 @@ class Judge:
 
     def ends(self, trial: Trial, run: TrialRun) -> str | None:
         """Why a paused run will not continue, if that is decided; None while it waits."""
-        decision = self._rule.decide(run.id)
+        decision = self._decision(run.id)
         if not decision.stop:
             return None
         explained = decision.explain(self._metric)
@@ -98,7 +107,7 @@ class Judge:
 
     def promotes(self, trial: Trial, run: TrialRun, anyway: bool = False) -> bool:
         """Whether a paused run continues now; `anyway`: even if it is not among the best."""
-        decision = self._rule.decide(run.id)
+        decision = self._decision(run.id)
         if decision.stop or (decision.pause and not anyway):  # it may have changed since `ends` was called
             return False
         why = "continues as the best of all paused runs; " if decision.pause else ""

@@ -7,7 +7,8 @@ from queue import Empty, Queue
 from types import FrameType
 from typing import Any
 
-from text_recognizer.errors import RunError
+from text_recognizer.errors import RunError, SpecError
+from text_recognizer.wording import received
 from training.executors.base import Executor, Job
 from training.runs.causes import Cause
 from training.runs.run import Run
@@ -18,7 +19,7 @@ from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over, terminated
 from training.sweeps.limits import FIRST_FAILURES, Limits, SweepEnd, classify, quarantine
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
-from training.sweeps.search.base import Search, Suggestion
+from training.sweeps.search.base import Search, Suggestion, asked
 from training.sweeps.trials import Trial, TrialRun
 from training.terminal.command_line import say
 
@@ -153,7 +154,11 @@ class Sweep:
             launch: dict[str, Any] = {"sweep": self.folder.name, "trial": trial.number}
             if (pause_after := self._search.pause_after(trial.number)) is not None:
                 launch["pause_after"] = pause_after
-            self._follow(trial, run, self.executor.submit(Run.open(run.folder), **launch))
+            job: Any = self.executor.submit(Run.open(run.folder), **launch)
+            if not isinstance(job, Job):
+                name = type(self.executor).__name__
+                raise SpecError(f"executor '{name}': submit() must return a Job. {received(job)}")
+            self._follow(trial, run, job)
         return len(starting) == _STARTS_AT_ONCE
 
     def _waiting_run(self, starting: list[tuple[Trial, TrialRun]]) -> tuple[Trial, TrialRun] | None:
@@ -195,7 +200,7 @@ class Sweep:
         if value is not None and metric.reached(value):
             self._why_over = self._why_over or f"{metric.name} reached its target: {value:g}"
             return None
-        suggestion = self._search.ask(self.history.next_number)
+        suggestion = asked(self._search, self.plan, self.history.next_number)
         self._exhausted = suggestion is None
         return suggestion
 

@@ -7,7 +7,7 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.wording import counted
 from training.runs.run_table import read_rows
 from training.sweeps.plan import SweepPlan
-from training.sweeps.search.base import PastTrial, Search
+from training.sweeps.search.base import PastTrial, Search, asked
 from training.sweeps.stopping_rules.base import StoppingRule
 
 
@@ -27,7 +27,7 @@ def show_plan(
     print(f"base        {json.dumps(plan.base)}")
     print("first points")
     for number in range(1, min(number for number in (plan.size, run_cap, 10) if number is not None) + 1):
-        suggestion = search.ask(number)
+        suggestion = asked(search, plan, number)
         if suggestion is None:
             break
         print(f"  {number:>3}  {json.dumps(plan.swept(suggestion.point), default=str)}")

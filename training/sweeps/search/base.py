@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from text_recognizer.errors import SpecError
 from text_recognizer.named_part import NamedPart
+from text_recognizer.wording import received
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import SweepPlan
 from training.sweeps.stopping_rules.base import StoppingRule
@@ -71,6 +73,21 @@ class Search(ABC):
     def pause_after(self, number: int) -> int | None:  # noqa: ARG002 - most let trials run
         """The epoch of a trial that starts now after which it pauses, and keeps its weights for others."""
         return None
+
+
+def asked(search: Search, plan: SweepPlan, number: int) -> Suggestion | None:
+    """What a search suggests. Raises SpecError: it is no Suggestion, or lacks a parameter."""
+    found: Any = search.ask(number)
+    if found is None:
+        return None
+    must = f"search '{type(search).__name__}': ask() must return a Suggestion"
+    if not isinstance(found, Suggestion) or not all(isinstance(one, Mapping) for one in (found.point, found.how)):
+        raise SpecError(f"{must}, of a point and a reason that are both dicts, or None. {received(found)}")
+    space = plan.config.space if plan.config is not None and not plan.conditions else None
+    if space is not None and space.point_key(found.point) is None:
+        names = ", ".join(one.name for one in space.searchable)
+        raise SpecError(f"{must} with a value for each of: {names}. {received(found.point)}")
+    return found
 
 
 def make_search(plan: SweepPlan, allow_repeats: bool = False) -> Search:
