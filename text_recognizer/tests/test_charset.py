@@ -198,6 +198,7 @@ def test_a_charset_is_read_from_our_json_a_bundle_a_list_and_one_character_a_lin
     for path in ("mine.json", "bundle", "bundle/bundle.json", "lines.txt"):
         assert read_charset(str(tmp_path / path), "NFC", "x").characters == ("b", " ", "a")
     assert read_charset(["b", " ", "a"], "NFC", "x") == charset
+    assert len(read_charset("hanzi-reader", "none", "x")) == 3755
     assert read_charset("line-reader", "NFC", "x") == Bundle.read(weights_folder() / "line-reader").data_spec.charset
 
 
@@ -211,6 +212,8 @@ def test_a_charset_is_read_from_our_json_a_bundle_a_list_and_one_character_a_lin
         ("a.txt", b"\xe9\n", "line 1 is not utf-8 text"),
         ("n" * 300, None, "there is no file '.*nnn'"),
         ("a\0b", None, "there is no file"),
+        ("a.json", b'{"data_spec": {"classes": ["", "a"], "target": "pixels"}}', "of pages, which has no charset"),
+        ("a.json", b'{"data_spec": {"classes": ["a"], "target": "line"}}', "the first class of a charset is the blank"),
         ("a.json", b'["a", 3]', "must be text that is not empty. Received: 3"),
     ],
 )

@@ -60,14 +60,11 @@ def _characters_in(value: Any, file: Path) -> list[str]:
 
 
 def _characters_of_bundle(data_spec: dict[str, Any], file: Path) -> list[str]:
-    classes = data_spec.get("classes", [])
+    classes, target = data_spec.get("classes", []), data_spec.get("target", "character")
     if not isinstance(classes, list):
         raise DataError(f"{file} is a damaged bundle: its classes are not a list.")
-    try:
-        return list(Charset.from_classes(classes).characters)
-    except DataError:
-        kind = data_spec.get("target", "character")
+    if target == "pixels":
         raise DataError(
-            f"{file} is the bundle of a model of '{kind}' images, which has no charset. Give the bundle of a model "
-            f"of lines."
-        ) from None
+            f"{file} is the bundle of a model of pages, which has no charset. Give one of lines or characters."
+        )
+    return classes if target == "character" else list(Charset.from_classes(classes).characters)
