@@ -124,7 +124,7 @@ def fitted_image(encoded: Any, data_spec: DataSpec) -> Any:
         at = tf.cast(tf.stack([rows[0], rows[-1] + 1, columns[0], columns[-1] + 1]), tf.int32)
         moves = tf.abs(at - tf.stack([top, top + size[0], left, left + size[1]]))
         stays = tf.logical_and(is_of_size, tf.reduce_max(moves) <= 1)
-        return tf.cond(stays, lambda: strength, lambda: padded / tf.reduce_max(padded))
+        return tf.cond(stays, lambda: strength, lambda: padded if data_spec.cut else padded / tf.reduce_max(padded))
 
     cases = [(is_blank, lambda: tf.zeros((height, width)))]
     cases += [] if data_spec.cut else [(is_of_size, lambda: ink)]

@@ -74,7 +74,7 @@ def fit_to(image: NDArray[np.uint8], data_spec: DataSpec, name: str = "the image
         if not is_of_size or max(moves) > 1:
             fitted = np.asarray(resized(Image.fromarray(ink[box]), size))
             ink = np.zeros(shape, np.float32)
-            ink[place] = fitted / fitted.max()
+            ink[place] = fitted if data_spec.cut else fitted / fitted.max()
     levels = np.rint(255 * ink).astype(np.uint8)
     return (levels if data_spec.ink == "light" else 255 - levels)[..., None]
 

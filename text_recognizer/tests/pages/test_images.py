@@ -273,6 +273,17 @@ def test_an_image_of_the_datasets_size_is_cut_where_the_dataset_cuts_its_own_unl
     assert fit_to(loose, replace(cut, cut=False))[..., 0].tolist() == loose.tolist()
 
 
+@pytest.mark.parametrize("side", [60, 12], ids=["enlarged", "made smaller"])
+def test_strokes_that_scaling_makes_fainter_are_as_faint_as_the_datasets_own(side):
+    picture = np.full((28, 28), 255, np.uint8)
+    picture[[4, 23]] = picture[:, [4, 23]] = 15  # strokes of a pixel
+    (own,) = CharacterForm(side, 2).apply_all([picture])
+    assert not isinstance(own, UnfitImageError)
+    assert own.min() > 5
+    read = fit_to(picture, DataSpec((side, side, 1), ("a",), ink="dark", margin_px=2, cut=True))[..., 0]
+    assert np.abs(read.astype(int) - own).max() <= 1
+
+
 def test_a_blank_image_is_refused_by_its_name():
     with pytest.raises(DataError, match=r"page\.png is blank"):
         fit_to(np.full((30, 30), 200, dtype=np.uint8), LIGHT, "page.png")
