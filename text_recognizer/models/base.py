@@ -249,7 +249,15 @@ class Model(ABC):
 
     def _outputs_and_loss(self, batch: Batch) -> tuple[Any, Any]:
         outputs = self._outputs(batch)
-        return outputs, self.loss(batch, outputs)
+        losses = self.loss(batch, outputs)
+        shape: Any = getattr(losses, "shape", ())
+        rank = shape.rank if hasattr(shape, "rank") else len(shape)
+        if rank not in (1, None):  # None: not known yet
+            raise SpecError(
+                f"model '{type(self).__name__}': loss() must return the loss of each sample, of shape (B,), in "
+                f"keras.ops. Received: {type(losses).__name__} of shape {tuple(shape)}."
+            )
+        return outputs, losses
 
     def _compiled(self, function: Callable[[Batch], Any], batch: Batch) -> Any:
         """Calls a function of a batch, compiled once for batches of any size.

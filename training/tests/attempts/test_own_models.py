@@ -66,10 +66,16 @@ def test_a_metric_that_is_declared_and_not_counted_is_named_before_training(trai
     assert find_run("last").rows() == []
 
 
-def test_a_decoding_to_something_else_than_predictions_is_named_before_training(train, capfd):
-    assert train("Terse", monitor="val_parity_accuracy") == 2
-    expected = "model 'Terse': decode() must return a list of Predictions, one for each sample, here 1. Received: ['"
-    assert expected in capfd.readouterr().err
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("Terse", "decode() must return a list of Predictions, one for each sample, here 1. Received: ['"),
+        ("Mean", "loss() must return the loss of each sample, of shape (B,), in keras.ops. Received: "),
+    ],
+)
+def test_a_wrong_decoding_or_loss_is_named_before_training(train, capfd, model, expected):
+    assert train(model, monitor="val_parity_accuracy") == 2
+    assert f"model '{model}': {expected}" in capfd.readouterr().err
     assert find_run("last").rows() == []
 
 

@@ -48,6 +48,15 @@ class Terse(Parity):
         return [one.text for one in super().decode(outputs, widths)]
 
 
+class Mean(Parity):
+    """A loss of the whole batch."""
+
+    def loss(self, batch, outputs, label_smoothing=0.0):
+        import keras
+
+        return keras.ops.mean(super().loss(batch, outputs, label_smoothing))
+
+
 class Silent(Parity):
     """Declares no metric, so that the loss is all there is."""
 
