@@ -33,16 +33,21 @@ class Verdict:
 
     def obstacle(self, wish: Wish) -> str | None:
         """Why a wish cannot have the device, apart from leases."""
-        if self.reason is not None and not (self.forcible and wish.force):
+        if self._is_closed_to(wish):
             return self.reason
-        if self.one_process and any(memory_mib is not None for memory_mib in wish.candidates.values()):
+        if self._cannot_be_shared_for(wish):
             return "not shareable: its compute mode is 'exclusive process' (nvidia-smi -c 0 changes that)"
         return None
 
     def is_final_for(self, wish: Wish) -> bool:
         """Whether a wish can never have the device."""
-        obstacle = self.obstacle(wish)
-        return obstacle is not None and (self.lasting or obstacle != self.reason)
+        return self.lasting if self._is_closed_to(wish) else self._cannot_be_shared_for(wish)
+
+    def _is_closed_to(self, wish: Wish) -> bool:
+        return self.reason is not None and not (self.forcible and wish.force)
+
+    def _cannot_be_shared_for(self, wish: Wish) -> bool:
+        return self.one_process and any(memory_mib is not None for memory_mib in wish.candidates.values())
 
 
 def judge(reading: Reading, leases: Sequence[Entry], quarantined: str | None) -> Verdict:
