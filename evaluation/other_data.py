@@ -17,6 +17,7 @@ from text_recognizer.models.bundle import Bundle
 from text_recognizer.parts import make_part
 from text_recognizer.reading_order import visual_order
 from text_recognizer.registry import resolve
+from text_recognizer.wording import shell_word
 
 MOST_UNKNOWN_SHARE = 0.5  # of characters that are not in the bundle's alphabet
 INITIAL = "--train_args.initial_weights"
@@ -117,4 +118,5 @@ def _unwritable(bundle: Bundle, split: Split, name: str) -> str | None:
 
 
 def _remedy(bundle: Bundle) -> str:
-    return f"Choose a bundle that knows them, or train one on this dataset, from its weights: {INITIAL}={bundle.folder}"
+    weights = f"{INITIAL}={shell_word(bundle.folder)}"
+    return f"Choose a bundle that knows them, or train one on this dataset, from its weights: {weights}"

@@ -15,6 +15,7 @@ from text_recognizer.images.line_form import UnfitImageError
 from text_recognizer.predictors.filled_xml import filled
 from text_recognizer.predictors.line import LinePredictor
 from text_recognizer.predictors.paragraph import Box, LineOfText, PageReading
+from text_recognizer.wording import shell_word
 
 
 @dataclass(frozen=True)
@@ -79,16 +80,14 @@ def page_given_by(path: Path) -> ArchivePage:
     if not path.is_file():
         raise DataError(f"there is no XML file {path}.", common="there is no XML file")
     page, *others = _files(path).pages
+    look = f"text-recognizer predict {shell_word(page.image)} --pages"
     if others:
         raise _unreadable(path, f"it holds {1 + len(others)} pages. Write a file for each page")
     if page.text.format == "hocr":
-        raise DataError(
-            f"{path} is hOCR, whose lines are not read. Read its image instead: predict {page.image} --pages."
-        )
+        raise DataError(f"{path} is hOCR, whose lines are not read. Read its image instead: {look}.")
     if not page.text.lines and (page.text.whole_regions or not page.problem):
         raise DataError(
-            f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: "
-            f"predict {page.image} --pages."
+            f"{path} gives no lines (<TextLine>). Read its image instead, whose lines are then found: {look}."
         )
     if page.problem:
         raise _unreadable(path, page.problem, page.common)

@@ -1,6 +1,7 @@
 """Texts written into ALTO and PAGE XML files whose lines are given, and documents of their own."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -195,6 +196,16 @@ def test_a_page_that_cannot_be_read_is_refused_in_one_sentence(tmp_path, content
     assert str(refused.value).startswith(str(tmp_path / "page.xml"))
     with pytest.raises(DataError, match="there is no XML file"):
         read_given_page(tmp_path / "none.xml", Echo("x"))  # type: ignore[arg-type]
+
+
+def test_the_command_to_read_the_image_instead_can_be_copied(tmp_path):
+    folder = tmp_path / "my pages"
+    folder.mkdir()
+    write_page(folder, "page", archive_pages.alto(""))
+    with pytest.raises(DataError, match="gives no lines") as refused:
+        read_given_page(folder / "page.xml", Echo("x"))  # type: ignore[arg-type]
+    command = str(refused.value).partition("then found: ")[2].removesuffix(".")
+    assert shlex.split(command) == ["text-recognizer", "predict", str(folder / "page.png"), "--pages"]
 
 
 def test_a_file_that_changed_while_its_lines_were_read_is_not_written_to(tmp_path):
