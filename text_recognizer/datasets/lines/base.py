@@ -195,6 +195,7 @@ class LineDataset(LineArgs, StoredDataset):
             "seed": SPLIT_SEED,
             "charset": charset.to_json(),
             **({"order": "visual"} if any(map(has_right_to_left, charset.characters)) else {}),
+            **({"unwritable": "evaluated"} if self.unknown_characters == "drop" else {}),
             **self.split_key,
             **{name: getattr(self, name) for name in _DERIVED_BY},
         }

@@ -36,6 +36,9 @@ def derive(
     splits = completed_splits(
         given, list(pool.groups), fractions, random, label, pool.rejected, grouped_by=args.grouped_by
     )
+    if args.unknown_characters == "drop":  # a text that cannot be written at all is not learnt, but counts as misread
+        for row in np.flatnonzero((np.diff(offsets) == 0) & (splits > 0)).tolist():
+            problems.pop(row, None)
     splits[list(problems)] = UNUSED
     members: Members = {name: np.flatnonzero(splits == index) for index, name in enumerate(SPLIT_NAMES)}
     members, leaks = without_leaks(pool, members)

@@ -63,6 +63,14 @@ def test_unknown_characters_are_treated_as_asked_and_the_text_keeps_them(tmp_pat
     assert split.texts == ["ab", "aéb", "é"][: len(labels)]
 
 
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_line_that_cannot_be_written_at_all_is_not_learnt_but_counts_as_misread(tmp_path, split):
+    path = with_splits(tmp_path, ["ab", "é"], split)
+    dataset = prepared(path, charset=["a", "b"], unknown_characters="drop")
+    assert dataset.split(split).texts == (["ab"] if split == "train" else ["ab", "é"])
+    assert len(dataset.rejected) == (split == "train")
+
+
 def test_a_rule_for_unknown_characters_that_is_none_is_refused_before_any_file_is_read():
     with pytest.raises(SpecError, match=r"one character that replaces them\. Did you mean 'drop'\? Received: 'dropp'"):
         LineListDataset("nowhere", unknown_characters="dropp")

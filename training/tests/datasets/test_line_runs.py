@@ -179,7 +179,8 @@ def test_a_dataset_in_an_alphabet_that_a_bundle_lacks_is_refused_with_a_remedy(r
     path.write_text(path.read_text().translate(str.maketrans("ab", "\u0430\u0431")))
     assert "% of the characters of LineListDataset are not in" in refused(capfd, str(read.folder), *other)
     path.write_text(path.read_text().translate(str.maketrans("c", "\u0432")))
-    said = refused(capfd, str(read.folder), *other)
+    assert "100 % of the characters of LineListDataset are not in" in refused(capfd, str(read.folder), *other)
+    said = refused(capfd, str(read.folder), *other, "--dataset_args.unknown_characters=reject")
     assert "the test split of LineListDataset has no sample in the alphabet of the bundle" in said
     assert "--train_args.initial_weights=" in said
 
@@ -187,6 +188,7 @@ def test_a_dataset_in_an_alphabet_that_a_bundle_lacks_is_refused_with_a_remedy(r
 def test_lines_of_a_test_alone_are_evaluated_on_and_an_empty_split_is_said(read, tmp_path, capfd):
     path = write_lines(tmp_path / "others", count=20)
     rows = path.read_text().splitlines()
+    rows[1] = "line000.png\t\u0432\tw0"  # all of it is outside the bundle's alphabet
     path.write_text("\n".join([f"{rows[0]}\tsplit", *(f"{row}\ttest" for row in rows[1:])]) + "\n")
     other = [str(read.folder), "--dataset", "LineListDataset", "--dataset_args", json.dumps({"path": str(path)})]
     assert evaluated(capfd, *other)["samples_of_split"] == 20
