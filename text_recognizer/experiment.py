@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
+
 from text_recognizer.arguments import check_arguments, json_schema_of, to_json
-from text_recognizer.datasets.base import Dataset, DataSpec
+from text_recognizer.datasets.base import SPLIT_NAMES, Dataset, DataSpec, Split, SplitName
 from text_recognizer.errors import Problem, SpecError, reason
 from text_recognizer.models.base import Model
 from text_recognizer.models.metric import Metric
@@ -58,6 +60,33 @@ class Experiment:
         if problems:
             raise SpecError(problems)
         return sizes
+
+    def check_samples(self) -> None:
+        """Checks the first samples of a prepared dataset. Raises SpecError: one has another form than it should."""
+        for name in SPLIT_NAMES:
+            if problem := _split_problem(self.dataset, name):
+                raise SpecError(f"dataset '{self.spec.dataset}': {problem}")
+
+
+def _split_problem(dataset: Dataset, name: SplitName) -> str | None:
+    """What is wrong with a split, which may be a user's, or its first sample; None if nothing."""
+    split: Any = dataset.split(name)
+    if not isinstance(split, Split):
+        return f"split('{name}') must return a Split. {received(split)}"
+    if not len(split):
+        return None  # reported with its size
+    batch: Any = split.batch(np.zeros(1, np.int64))
+    if not isinstance(batch, Mapping) or not {"image", "label"} <= batch.keys():
+        came = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
+        return f"batch() of the {name} split must return a dict of arrays with image and label. Received: {came}."
+    images, shape = np.asarray(batch["image"]), (1, *dataset.data_spec.input_shape)
+    pairs = zip(images.shape, shape, strict=False)
+    if images.dtype != np.uint8 or images.ndim != 4 or any(side not in (None, found) for found, side in pairs):
+        wanted = f"images uint8 {shape} for one position"
+        return f"batch() of the {name} split must return {wanted}. Received: {images.dtype} {images.shape}."
+    if not isinstance(split.text(0), str):
+        return f"text() of the {name} split must return text. {received(split.text(0))}"
+    return None
 
 
 def assemble(spec: ExperimentSpec, has_begun: bool = False) -> Experiment:

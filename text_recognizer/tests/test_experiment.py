@@ -1,10 +1,12 @@
 import json
+import re
 import subprocess
 import sys
 import textwrap
 from types import SimpleNamespace
 
 import jsonschema
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +117,31 @@ def test_a_batch_larger_than_the_training_split_is_refused(digits_prepared):
         SpecError, match=r"batch_size must be at most 1,079, the images of the training split. Received: 1000"
     ):
         experiment.check_sizes()
+
+
+@pytest.mark.parametrize(
+    ("method", "returned", "problem"),
+    [
+        ("batch", None, "must return a dict of arrays with image and label. Received: NoneType."),
+        ("batch", {"image": 3}, "must return a dict of arrays with image and label. Received: image."),
+        ("batch", {"image": np.zeros((1, 8, 8, 1)), "label": 3}, "for one position. Received: float64"),
+        ("batch", {"image": np.zeros((1, 8, 8), np.uint8), "label": 3}, "Received: uint8 (1, 8, 8)."),
+        ("text", 7, "text() of the train split must return text. Received: 7."),
+    ],
+)
+def test_samples_of_a_users_own_dataset_in_another_form_are_refused(
+    digits_prepared, monkeypatch, method, returned, problem
+):
+    experiment = assemble(ExperimentSpec.parse(MLP))
+    experiment.check_samples()
+    split = experiment.dataset.split("train")
+    monkeypatch.setattr(split, method, lambda position: returned)
+    monkeypatch.setattr(experiment.dataset, "split", lambda name: split)
+    with pytest.raises(SpecError, match=re.escape(problem)):
+        experiment.check_samples()
+    monkeypatch.setattr(experiment.dataset, "split", lambda name: None)
+    with pytest.raises(SpecError, match=r"split\(.train.\) must return a Split. Received: None."):
+        experiment.check_samples()
 
 
 def test_a_metric_to_monitor_must_be_one_that_is_reported():

@@ -54,6 +54,7 @@ def attempt(
     try:
         experiment = experiment or assemble(run.spec, has_begun=run.has("environment.json"))
         experiment.dataset.prepare()
+        experiment.check_samples()
         experiment.check_sizes()
         check_learnable(experiment)
         os.environ.update(lease.environ)  # before TensorFlow looks for devices
