@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
+from text_recognizer.errors import SpecError, reason
 from text_recognizer.recipes import OptimizerRecipe
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ class KerasOptimizer(OptimizerRecipe):
         arguments = dict(self.arguments)
         if weight_decay is not None:
             arguments["weight_decay"] = weight_decay
-        optimizer_class = getattr(keras.optimizers, self.keras_class)
-        return optimizer_class(learning_rate, global_clipnorm=clip_norm, clipvalue=clip_value, **arguments)
+        try:
+            optimizer_class = getattr(keras.optimizers, self.keras_class)
+            return optimizer_class(learning_rate, global_clipnorm=clip_norm, clipvalue=clip_value, **arguments)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise SpecError(f"train_args.optimizer: Keras refuses {self.keras_class}: {reason(error)}.") from error
 
 
 def adadelta(rho: Decay = 0.95, epsilon: Epsilon = 1e-7) -> KerasOptimizer:

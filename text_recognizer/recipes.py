@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from text_recognizer.datasets.base import DataSpec
+from text_recognizer.errors import SpecError
+from text_recognizer.wording import received
 
 if TYPE_CHECKING:
     import keras
@@ -60,3 +62,9 @@ class AugmentationRecipe(ABC):
         `columns`, these columns of a batch: as one argument each, returned as a tuple if there are several. Its random
         numbers come from a `keras.random.SeedGenerator` made from `seed`, so that a resumed run draws the same numbers.
         """
+
+
+def check_built(kind: str, built: object, is_right: bool, wanted: str) -> None:
+    """Raises a SpecError if what a recipe, perhaps a user's, has built is not right; `wanted`: in words."""
+    if not is_right:
+        raise SpecError(f"train_args.{kind}: its build() must return {wanted}. {received(built)}")

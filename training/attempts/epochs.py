@@ -1,9 +1,10 @@
 """Epochs: determines the ends of epochs, by steps or by time, and the learning rate."""
 
 import time
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from text_recognizer.recipes import ScheduleRecipe
+from text_recognizer.recipes import ScheduleRecipe, check_built
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import counted
 
@@ -112,6 +113,7 @@ class Epochs:
 
         total_steps = self._number * self._steps if self._budget_s is None else NOMINAL_STEPS
         built: Any = schedule.build(learning_rate, total_steps)
+        check_built("schedule", built, callable(built) or isinstance(built, Real), "a number or a Keras schedule")
         self.rate_follows_length = callable(built) and not schedule.counts_steps
         if self._budget_s is None or not self.rate_follows_length:
             return built

@@ -22,6 +22,7 @@ from text_recognizer.experiment import Experiment
 from text_recognizer.models.base import check_counts
 from text_recognizer.models.bundle import find_bundle
 from text_recognizer.models.transfer import take_over_weights
+from text_recognizer.recipes import check_built
 from training.attempts.batches import GroupedBatches, GroupSize, order_of
 from training.attempts.callbacks import Row, decisions
 from training.attempts.checkpoint import assign, read_best, read_last, write_last
@@ -157,10 +158,14 @@ class Training:
         rate = self.epochs.build_rate(recipes["schedule"], args.learning_rate or recipe.usual_learning_rate)
         clip = args.gradient_clip_norm, args.gradient_clip_value
         self.optimizer = recipe.build(rate, args.weight_decay, *clip)
+        is_right = isinstance(self.optimizer, keras.optimizers.Optimizer)
+        check_built("optimizer", self.optimizer, is_right, "a Keras optimizer")
         if self.precision == "float16":
             self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer)
         augmentation = recipes["augmentation"]
         self.augmentation = augmentation and augmentation.build(self.model.data_spec, self.spec.seed)
+        is_right = augmentation is None or isinstance(self.augmentation, keras.layers.Layer)
+        check_built("augmentation", self.augmentation, is_right, "a Keras layer")
         self.network = self.model.keras_model  # built here first, after seeding: the same weights for the same seed
         # Only at the start of a training: a checkpoint has its own weights, and the bundle may be gone.
         initial = args.initial_weights if self.devices.chiefs(self._begun is None) else None

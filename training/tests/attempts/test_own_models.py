@@ -84,3 +84,28 @@ def test_a_metric_without_a_direction_is_refused_with_the_remedy(train, capfd):
     error = capfd.readouterr().err
     assert "must declare each metric with its direction" in error
     assert 'Metric("iou", larger_is_better=True)' in error
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "problem"),
+    [
+        ("optimizer", "return None", "its build() must return a Keras optimizer. Received: None."),
+        (
+            "optimizer",
+            "return KerasOptimizer('Adamm', 0.1, {}).build(0.1)",
+            "Keras refuses Adamm: module 'keras.optimizers' has no attribute 'Adamm'.",
+        ),
+        ("schedule", "return 'fast'", "its build() must return a number or a Keras schedule. Received: 'fast'."),
+        ("augmentation", "return None", "its build() must return a Keras layer. Received: None."),
+    ],
+)
+def test_what_a_recipe_builds_is_checked_before_training(train, capfd, tmp_path, monkeypatch, kind, body, problem):
+    base = f"{kind.capitalize()}Recipe"
+    text = f"from text_recognizer.optimizers import KerasOptimizer\nfrom text_recognizer.recipes import {base}\n\n\n"
+    text += f"class Mine({base}):\n    usual_learning_rate = 0.1\n\n    def build(self, *given):\n        {body}\n"
+    name = f"my_{kind}_of_{len(body)}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert train("Silent", **{kind: f"{name}:Mine"}) == 2
+    assert f"error: train_args.{kind}: {problem}" in capfd.readouterr().err
+    assert find_run("last").rows() == []
