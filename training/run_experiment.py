@@ -25,6 +25,7 @@ from text_recognizer.spec import NOT_TRAINED, keys_by_name
 from text_recognizer.trust import TrustCode
 from text_recognizer.wording import received
 from training.attempts.attempt import attempt
+from training.attempts.checkpoint import epochs_trained
 from training.attempts.cluster import Cluster
 from training.attempts.extension import extended
 from training.attempts.learnability import check_learnable
@@ -150,7 +151,8 @@ def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
         experiment.check_sizes()
     if run is not None:
         status = run.status()
-        print(f"resume      {run.folder}: {status.state}, epoch {status.epoch} of {experiment.train_args.epochs}")
+        done = max(status.epoch, epochs_trained(run.folder / CHECKPOINT.parent))  # a killed run has not set its status
+        print(f"resume      {run.folder}: {status.state}, epoch {done} of {experiment.train_args.epochs}")
     print(json.dumps(experiment.spec.to_json(), indent=2, ensure_ascii=False))
     print(f"digest      {experiment.spec.digest}")
     if experiment.dataset.is_prepared():

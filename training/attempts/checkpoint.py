@@ -117,6 +117,13 @@ def read_last(folder: Path, needed: Collection[str], digests: Collection[str]) -
     return groups, state
 
 
+def epochs_trained(folder: Path) -> int:
+    """The epochs that are done in the last checkpoint, 0 without one. Raises RunError: it is damaged."""
+    path = folder / CHECKPOINT.name
+    epochs = read_checkpoint(path)[1].get("epochs") if path.exists() else None
+    return epochs["done"] if epochs else 0
+
+
 def read_best(folder: Path, epoch: int) -> list[NDArray[Any]]:
     return read_checkpoint(_best(folder, epoch), ("epoch",))[0]["weights"]
 

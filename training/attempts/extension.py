@@ -7,7 +7,7 @@ from text_recognizer.experiment import Experiment, assemble
 from text_recognizer.spec import ExperimentSpec, parse_value
 from text_recognizer.train_args import TrainArgs
 from text_recognizer.wording import received, shell_word
-from training.attempts.checkpoint import read_checkpoint
+from training.attempts.checkpoint import epochs_trained, read_checkpoint
 from training.runs.contents import CHECKPOINT
 from training.runs.run import Run
 
@@ -91,8 +91,9 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
         )
     _, state = read_checkpoint(path, ("ended", "early_stop"))
     if state["ended"] is None:
+        done = max(status.epoch, epochs_trained(path.parent))
         raise RunError(
-            f"the run {run.id} has not completed its training: it is {status.state} in epoch {status.epoch + 1} of "
+            f"the run {run.id} has not completed its training: it is {status.state} in epoch {done + 1} of "
             f"{status.epochs}. Resume it first: run_experiment --resume {shell_word(run.id)}"
         )
     stopped_early = args.early_stopping is not None and state["early_stop"]["waited"] >= args.early_stopping.patience

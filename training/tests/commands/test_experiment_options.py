@@ -13,7 +13,9 @@ from text_recognizer.promoted.store import ModelStore
 from text_recognizer.settings import weights_folder
 from text_recognizer.spec import ExperimentSpec
 from training import run_experiment, run_sweep
+from training.attempts.checkpoint import write_checkpoint
 from training.run_experiment import main
+from training.runs.contents import CHECKPOINT
 from training.runs.given_spec import spec_from
 from training.runs.run import Run
 
@@ -50,6 +52,10 @@ def test_a_dry_run_of_a_resumption_says_where_it_would_go_on_and_starts_nothing(
     assert "a network" in shown
     assert attempts == []
     assert (run.folder / "status.json").read_text() == before
+    run.set_state("running")  # then killed: how far it came is in its checkpoint
+    write_checkpoint(run.folder / CHECKPOINT, {}, {"epochs": {"done": 9, "first_step": 90, "began_s": 1.0}})
+    assert main(["--resume", "earlier", "--dry-run", "--nowandb", "--gpu=none"]) == 0
+    assert f"resume      {run.folder}: died, epoch 9 of 16" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize(
