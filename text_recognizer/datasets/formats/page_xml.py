@@ -71,14 +71,6 @@ class PageText:
     format: str = ""
 
 
-def read_page(path: Path) -> PageText:
-    """The only page of a file; otherwise as `read_pages`. Raises DataError: it has several."""
-    pages = read_pages(path)
-    if len(pages) > 1:
-        raise DataError(f"its file holds {len(pages)} pages: {path}. Write a file for each page.")
-    return pages[0]
-
-
 def read_pages(path: Path) -> list[PageText]:
     """The pages of an ALTO, PAGE XML or hOCR file; usually there is one.
 

@@ -66,9 +66,7 @@ class PageListDataset(ParagraphDataset):
 
     def _page(self, name: str, value: Mapping[str, Any], folder: Path) -> ArchivePage:
         lines = tuple(
-            PageLine(
-                "", str(line.get("text", "")), box_outline(*(float(line[key]) for key in ("x1", "y1", "x2", "y2")))
-            )
+            PageLine("", str(line.get("text", "")), box_outline(*(float(line[key]) for key in _SIDES)))
             for line in value["lines"]
         )
         split = str(value.get("split", "")).lower()

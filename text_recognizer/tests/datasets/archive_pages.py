@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import SPLIT_NAMES
+from text_recognizer.datasets.formats.page_xml import PageText, read_pages
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.tests.datasets.line_files import save
 
@@ -94,6 +95,12 @@ def write_page(folder: Path, name: str, content: str, seed: int = 0) -> None:
     """An XML file and the image of the same name."""
     save(folder / f"{name}.png", page_image(seed))
     (folder / f"{name}.xml").write_text(content, encoding="utf-8")
+
+
+def read_page(path: Path) -> PageText:
+    """The only page of a file."""
+    [page] = read_pages(path)
+    return page
 
 
 def prepared(folder: Path, **args: Any) -> AltoLinesDataset:

@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.base import SPLIT_NAMES
-from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.pages.alto_paragraphs import AltoParagraphsDataset
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles
@@ -23,6 +22,7 @@ from text_recognizer.tests.datasets.archive_pages import (
     page_xml,
     polygon,
     prepared,
+    read_page,
     write_page,
 )
 

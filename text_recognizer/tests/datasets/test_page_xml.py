@@ -2,10 +2,9 @@
 
 import pytest
 
-from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.formats.xml_tree import read_xml
 from text_recognizer.errors import DataError
-from text_recognizer.tests.datasets.archive_pages import alto, hocr, hocr_line
+from text_recognizer.tests.datasets.archive_pages import alto, hocr, hocr_line, read_page
 
 
 @pytest.mark.parametrize(

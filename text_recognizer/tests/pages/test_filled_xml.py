@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.errors import DataError
 from text_recognizer.models.prediction import Prediction, ReadPart, words_of
 from text_recognizer.predictors.documents import alto, hocr, page_xml
@@ -21,7 +20,7 @@ from text_recognizer.predictors.given_page import read_given_page
 from text_recognizer.predictors.paragraph import LineOfText, PageReading
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.datasets import archive_pages
-from text_recognizer.tests.datasets.archive_pages import LINES, write_page
+from text_recognizer.tests.datasets.archive_pages import LINES, read_page, write_page
 
 
 def prediction(text: str) -> Prediction:

@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.datasets.transcribed.page_images import cut_out
 from text_recognizer.images.straighten import are_upside_down, run_backwards
-from text_recognizer.tests.datasets.archive_pages import alto, alto_line, page_xml, polygon
+from text_recognizer.tests.datasets.archive_pages import alto, alto_line, page_xml, polygon, read_page
 from text_recognizer.tests.pages.page_drawing import drawn_page
 
 LEFT, BASELINE = 200, 300

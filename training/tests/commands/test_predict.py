@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from text_recognizer.datasets.base import DataSpec
-from text_recognizer.datasets.formats.page_xml import read_page
 from text_recognizer.models.bundle import write_bundle
 from text_recognizer.models.calibration import Calibration
 from text_recognizer.models.line_ctc import LineModelCtc
@@ -20,7 +19,7 @@ from text_recognizer.networks.line_reader import LineReader
 from text_recognizer.predictors.character import DEFAULT_BUNDLE
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.datasets import archive_pages
-from text_recognizer.tests.datasets.archive_pages import write_page
+from text_recognizer.tests.datasets.archive_pages import read_page, write_page
 from text_recognizer.tests.datasets.line_files import save
 from text_recognizer.tests.line_samples import line_picture
 from training.cli import main

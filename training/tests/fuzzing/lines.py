@@ -11,7 +11,7 @@ import numpy as np
 
 from text_recognizer.datasets.formats.charset_files import read_charset
 from text_recognizer.datasets.formats.lexicon import read_lexicon
-from text_recognizer.datasets.formats.page_xml import read_page
+from text_recognizer.datasets.formats.page_xml import read_pages
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.lines.hdf5_lines import Hdf5LinesDataset
 from text_recognizer.datasets.lines.iam import IamLinesDataset
@@ -113,7 +113,7 @@ def hdf5() -> list[Files]:
 def _pages(folder: Path) -> None:
     for path in sorted(folder.glob("*.xml")):
         with contextlib.suppress(DataError):
-            read_page(path)
+            read_pages(path)
     prepared(AltoLinesDataset, ".", folder)
 
 
