@@ -17,7 +17,7 @@ from training.attempts.causes import EXIT_OUT_OF_MEMORY
 from training.devices.gpu_manager import GPUManager, Lease
 from training.devices.requests import DeviceRequest
 from training.executors.base import Ended, Executor, Job, Setting
-from training.executors.zygote.endings import after_exit
+from training.executors.zygote.endings import after_exit, blaming
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.terminal.command_line import guarded, say
@@ -120,7 +120,8 @@ class InProcessExecutor(Executor):
         environ = dict(os.environ)
 
         def lead() -> int:
-            with Lease.inherited() or GPUManager().lease(self._request, on_wait=say, label=run.id) as lease:
+            leased = Lease.inherited() or GPUManager().lease(self._request, on_wait=say, label=run.id)
+            with leased as lease, blaming(lease.devices):
                 return attempt(run, lease, self._trackers, stop_request_stands=True, **launch)
 
         try:

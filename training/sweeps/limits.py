@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from text_recognizer.errors import DivergedError, TextRecognizerError
-from training.devices.gpu_manager import GPUManager
 from training.executors.base import Ended
 from training.runs.causes import Cause
-from training.runs.run import Run, Status
-from training.sweeps.trials import TrialRun
+from training.runs.run import Status
 
 Failure = Literal["spec", "diverged", "out of memory", "crash", "time-out", "device", "full disk", "preempted"]
 
@@ -95,12 +93,3 @@ def classify(ended: Ended | None, status: Status, timed_out: bool = False) -> Fa
     if ended.exit_code == DivergedError.exit_code:
         return "diverged"
     return "spec" if ended.exit_code == TextRecognizerError.exit_code else "crash"
-
-
-def quarantine(run: TrialRun, reason: str) -> list[str]:
-    """Puts the devices on which a run failed into quarantine; returns them."""
-    attempts = Run.open(run.folder).attempts()
-    failed = [device for device in (attempts[-1].get("devices", []) if attempts else []) if device != "cpu"]
-    for device in failed:
-        GPUManager().quarantine(device.rpartition(" ")[2], reason)
-    return failed

@@ -16,7 +16,7 @@ from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.judge import Judge, LiveRun, stopping_rule
 from training.sweeps.ledger import POLL_S, Ledger, Watcher, is_over, terminated
-from training.sweeps.limits import FIRST_FAILURES, Limits, SweepEnd, classify, quarantine
+from training.sweeps.limits import FIRST_FAILURES, Limits, SweepEnd, classify
 from training.sweeps.plan import SweepPlan
 from training.sweeps.reuse import Reusable
 from training.sweeps.search.base import Search, Suggestion, asked
@@ -249,9 +249,10 @@ class Sweep:
         run.failures.append(failure)
         run.reach(len(self.history.reports.rows(run)))
         again = self.limits.tries_again(run.failures, run.in_vain)
-        if failure == "device":
-            for device in quarantine(run, error):
-                self._watcher.event(f"device {device} is in quarantine: {error}")
+        if failure == "device":  # where it ran, it is in quarantine
+            latest = (Run.open(run.folder).attempts() or [{}])[-1]
+            for device in set(latest.get("devices", [])) - {"cpu"}:
+                self._watcher.event(f"device {device} on {latest.get('host')} is in quarantine")
         facts = {"failure": failure, "error": error, "cause": status.cause or (ended.cause if ended else None)}
         self.ledger.interrupt(trial, run, "failed", over=not again, **facts, resources=resources)
         run.resources = resources

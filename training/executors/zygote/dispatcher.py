@@ -197,7 +197,7 @@ class Dispatcher:
         job.waiting_for = None
         job.state = "running"
         self._number += 1
-        self._running[self._number] = Place(job, slot, endings.log_size(job.run))
+        self._running[self._number] = Place(job, slot, endings.log_size(job.run), lease.devices)
         placed = order.placed(lease, self._slots[slot])
         zygote.send({"start": self._number, "order": asdict(placed)}, lease.fds)
         lease.release()  # our copy: the sent descriptors keep the lease until the run's process ends
@@ -222,6 +222,8 @@ class Dispatcher:
                 place = self._running[message["ended"]]
                 ended = endings.ended(place.job.run, message, place.log_size_before)
                 del self._running[message["ended"]]
+                if ended.signal is not None and ended.cause is Cause.BROKEN_DEVICE:  # otherwise, its process does it
+                    endings.quarantine(place.devices, ended.reason)
                 self._end(place, ended)
 
     def _greet_zygote(self, message: Message) -> None:

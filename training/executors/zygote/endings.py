@@ -1,18 +1,23 @@
-"""How the process of a run ended, from the zygote's report and the run's files."""
+"""How the process of a run ended, from the zygote's report and the run's files; quarantine of devices that failed."""
 
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from text_recognizer.errors import RunError
-from training.attempts.causes import EXIT_OUT_OF_MEMORY, cause_in, says_broken_device, says_out_of_memory
+from text_recognizer.errors import RunError, TextRecognizerError
+from training.attempts.causes import EXIT_OUT_OF_MEMORY, cause_in, cause_of, says_broken_device, says_out_of_memory
+from training.devices.device import Device
+from training.devices.gpu_manager import GPUManager
 from training.executors.base import Ended, Job
 from training.files import processes
 from training.files.processes import kill_session
 from training.runs.causes import Cause
 from training.runs.run import Run
+from training.terminal.command_line import say
 
 # Followed by a traceback of all threads.
 _LAST_WORDS_BYTES = 1 << 16
@@ -84,6 +89,26 @@ def _last_words(run: Run, start: int) -> str:
         return ""
 
 
+@contextlib.contextmanager
+def blaming(devices: Sequence[Device]) -> Iterator[None]:
+    """Around a run on these devices: puts them into quarantine if it fails because one is broken."""
+    try:
+        yield
+    except Exception as error:
+        if cause_of(error) is Cause.BROKEN_DEVICE:
+            quarantine(devices, f"{type(error).__name__}: {error}")
+        raise
+
+
+def quarantine(devices: Sequence[Device], reason: str) -> None:
+    """Puts devices of this machine into quarantine."""
+    for device in devices:
+        try:
+            GPUManager().quarantine(device.uuid, reason)
+        except (TextRecognizerError, OSError) as error:
+            say(f"warning: {device.uuid} cannot be put into quarantine: {error}")
+
+
 POLL_S = 0.05
 
 
@@ -94,6 +119,7 @@ class Place:
     Args:
         slot: its cores.
         log_size_before: size of its log before this attempt, in bytes.
+        devices: its devices.
         pid: its process id; `since` distinguishes it from a later process with that id. None until reported.
         orphaned: how its zygote ended, if it did. The run notices, and ends at a checkpoint.
         kill_at: deadline of an orphan.
@@ -102,6 +128,7 @@ class Place:
     job: Job
     slot: int
     log_size_before: int
+    devices: Sequence[Device] = ()
     pid: int | None = None
     since: int | None = None
     orphaned: str | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from training.attempts.attempt import attempt
+from training.executors.zygote.endings import blaming
 from training.executors.zygote.order import Order
 from training.runs.run import Run
 from training.terminal.command_line import guarded, say
@@ -52,7 +53,8 @@ def _execute(order: Order, lifeline: int) -> int:
         os.sched_setaffinity(0, order.cores)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
-    return attempt(run, lease, order.trackers, stop_request_stands=True, **order.launch)
+    with blaming(lease.devices):
+        return attempt(run, lease, order.trackers, stop_request_stands=True, **order.launch)
 
 
 def _print_into(log: Path) -> None:

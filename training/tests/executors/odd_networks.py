@@ -109,6 +109,13 @@ class Quick(Network):
 
     def nothing(self) -> None: ...
 
+    def lose_device(self) -> None:
+        """A library raises an error, or aborts: file."""
+        print(f"lost {os.environ['CUDA_VISIBLE_DEVICES']}: CUDA_ERROR_ECC_UNCORRECTABLE", flush=True)
+        if self.file == "aborts":
+            os.abort()
+        raise RuntimeError("InternalError: CUDA_ERROR_ECC_UNCORRECTABLE: uncorrectable ECC error")
+
     def use_device(self) -> None:
         """Finds out whether anybody else uses the same device at the same time."""
         visible = os.environ["CUDA_VISIBLE_DEVICES"]

@@ -25,6 +25,7 @@ from training.executors.zygote import zygote as zygote_module
 from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Channel
 from training.files import processes
+from training.runs.causes import Cause
 from training.runs.environment import users_modules
 from training.tests.devices.simulated_nvml import needs_compiler, simulated_machine
 from training.tests.executors.executor_support import (
@@ -60,6 +61,7 @@ import os, sys, time
 from pathlib import Path
 from training.devices.requests import DeviceRequest
 from training.executors.local import LocalExecutor
+from training.runs.causes import Cause
 from training.runs.run import Run
 isolation, gpu, grace_s, *folders = sys.argv[1:]
 executor = LocalExecutor(2, DeviceRequest.parse(gpu), isolation, (), grace_s=float(grace_s))
@@ -333,6 +335,7 @@ def test_a_process_that_cannot_be_started_is_reported(monkeypatch, runs):
 
 @pytest.fixture
 def machine(monkeypatch):
+    monkeypatch.setenv(VARIABLE, ODD)
     with simulated_machine(monkeypatch) as simulated:
         yield simulated
 
@@ -350,6 +353,18 @@ def test_two_executors_share_the_devices_of_a_machine_without_ever_using_one_tog
         "GPU 0": "used GPU-00000000",
         "GPU 1": "used GPU-00000001",
     }
+
+
+@needs_compiler
+@pytest.mark.parametrize("how", ["raises", "aborts"])
+def test_a_device_that_breaks_is_in_quarantine_on_its_machine_before_the_next_run(how, machine, runs):
+    machine.with_gpus(2)
+    with LocalExecutor(1, isolation="exec") as executor:
+        jobs = [executor.submit(quick_run("lose_device", how)) for _ in range(2)]
+        assert all(job.wait(PATIENCE_S) for job in jobs)
+    assert [job.place for job in jobs] == ["GPU 0", "GPU 1"]
+    assert all(job.ended.cause is Cause.BROKEN_DEVICE for job in jobs)
+    assert all("in quarantine" in str(status.obstacle) for status in GPUManager().status().devices)
 
 
 @needs_compiler
