@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 MOST_SAMPLES = 500
 WIDTH_PX, GAP_PX, LEAST_HEIGHT_PX, CAPTION_PX = 960, 12, 56, 14
 # Of systems. The default font has little more than ASCII.
-USUAL_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf")
+USUAL_FONTS = (
+    *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial Unicode.ttf", "arial.ttf"),
+    *("NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc", "msyh.ttc"),
+)
 BLACK, RED, GREEN = (20, 20, 20), (190, 30, 30), (0, 130, 60)
 TINTS = np.array([(255, 255, 255), (250, 160, 150), (150, 180, 250)], np.uint8)  # background, odd and even lines
 

@@ -5,6 +5,7 @@ import pytest
 
 from text_recognizer.datasets import samples
 from text_recognizer.datasets.characters.digits import DigitsDataset
+from text_recognizer.datasets.drawing.fonts import DEFAULT_FONT
 from text_recognizer.datasets.lines.line_list import LineListDataset
 from text_recognizer.datasets.pages.iam_paragraphs import IamParagraphsDataset
 from text_recognizer.datasets.samples import GREEN, RED, TINTS, draw_samples
@@ -45,14 +46,16 @@ def test_what_was_read_of_data_that_has_changed_is_not_drawn(digits_prepared, po
         draw_samples(DigitsDataset(), "test", predictions=[row])
 
 
-def test_the_default_font_gives_way_to_one_that_has_the_characters_of_a_label(tmp_path, monkeypatch):
-    if not samples._usual_fonts():
-        pytest.skip("none of the usual fonts is installed")
+@pytest.mark.parametrize("text", ["né", "月"])
+def test_the_default_font_gives_way_to_one_that_has_the_characters_of_a_label(tmp_path, monkeypatch, text):
+    fitting = samples._font_with(text, DEFAULT_FONT)
+    if fitting == DEFAULT_FONT:
+        pytest.skip("none of the usual fonts with these characters is installed")
     monkeypatch.setenv("TEXT_RECOGNIZER_DATA", str(tmp_path / "data"))
-    write_list(tmp_path / "lines", [(f"{index}.png", "né") for index in range(10)])
+    write_list(tmp_path / "lines", [(f"{index}.png", text) for index in range(10)])
     dataset = LineListDataset(str(tmp_path / "lines"), height=8)
     drawn = draw_samples(dataset, count=1)
-    assert drawn == draw_samples(dataset, count=1, font=samples._usual_fonts()[0])
+    assert drawn == draw_samples(dataset, count=1, font=fitting)
     monkeypatch.setattr(samples, "_usual_fonts", tuple)
     assert drawn != draw_samples(dataset, count=1)
 
