@@ -23,13 +23,7 @@ from text_recognizer.datasets.lines.labels import derive
 from text_recognizer.datasets.lines.pool import LinePool, fill_pool, text_problem
 from text_recognizer.datasets.lines.remarks import remarks
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.datasets.storage.rejected import (
-    Rejected,
-    data_arrays,
-    outlook_in_words,
-    unpacked_rejected,
-    write_table,
-)
+from text_recognizer.datasets.storage.rejected import Rejected, outlook_in_words, unpacked_rejected, write_table
 from text_recognizer.datasets.storage.store import StoreWriter
 from text_recognizer.datasets.stored import StoredDataset
 from text_recognizer.errors import DataError, SpecError
@@ -156,9 +150,9 @@ class LineDataset(LineArgs, StoredDataset):
     @cached_property
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.store.content_hash.encode())
-        for name in data_arrays({name: array.shape for name, array in sorted(self.derived.items())}):
+        for name, array in sorted(self.derived.items()):
             digest.update(name.encode())
-            digest.update(np.ascontiguousarray(self.derived[name]).data)
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
     @cached_property

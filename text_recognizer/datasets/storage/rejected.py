@@ -86,12 +86,14 @@ def outlook_in_words(pages: int, lines: int, rejected: Sequence[Rejected], noun:
 def write_table(folder: Path, rejected: Sequence[Rejected]) -> Path | None:
     """Writes rejected.tsv, a tab-separated table; None if there is nothing to write, or no place for it."""
     path = folder / "rejected.tsv"
-    if not rejected or path.exists():
-        return path if rejected else None
+    if not rejected:
+        return None
     rows = [("name", "reason", "text"), *((one.name, one.reason, one.text) for one in rejected)]
     table = "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
     try:
-        replace_file(path, table, durable=False)
+        # Stores of the same data, with other rejected samples, may share the folder.
+        if not path.exists() or path.read_bytes() != table.encode(errors="backslashreplace"):
+            replace_file(path, table, durable=False)
     except OSError:
         return None
     return path

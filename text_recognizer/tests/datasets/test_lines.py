@@ -1,5 +1,6 @@
 """Lines: batches, splits by writer, labels, what is rejected and how it is said."""
 
+import hashlib
 import re
 import time
 from pathlib import Path
@@ -201,7 +202,27 @@ def test_a_store_that_was_made_by_another_process_is_read(tmp_path):
     assert Store(Path(other.store_path)).problems() == []
 
 
-def test_rejected_lines_and_reasons_are_no_part_of_the_fingerprint(tmp_path, monkeypatch):
+def test_lines_rejected_by_their_text_count_in_the_fingerprint_as_in_older_runs(tmp_path):
+    rows = [(f"{index}.png", "aé" if index == 3 else "ab") for index in range(20)]
+    dataset = prepared(write_list(tmp_path / "lines", rows), charset=["a", "b"], unknown_characters="reject")
+    assert [one.name for one in dataset.rejected] == ["3.png"]
+    digest = hashlib.sha256(dataset.store.content_hash.encode())
+    for name, array in sorted(dataset.derived.items()):
+        digest.update(name.encode() + array.tobytes())
+    assert dataset.fingerprint == digest.hexdigest()[:16]
+
+
+def test_the_table_of_rejected_lines_is_current_if_the_others_are_the_same(tmp_path):
+    path = write_list(tmp_path / "lines", [(f"{index}.png", f"text {index}") for index in range(20)])
+    for name in ("7.png", "8.png"):
+        path.write_text(path.read_text() + f"gone-{name}\tgone\n")
+        dataset = prepared(path)
+        table = dataset._table_folder / "rejected.tsv"
+        assert len(table.read_text().splitlines()) == 1 + len(dataset.rejected)
+    assert len(dataset.rejected) == 2
+
+
+def test_damaged_images_and_their_reasons_are_no_part_of_the_fingerprint(tmp_path, monkeypatch):
     path = write_list(tmp_path / "lines", [(f"{index}.png", f"text {index}") for index in range(20)])
     found = []
     damaged = tmp_path / "lines" / "7.png"
