@@ -28,8 +28,7 @@ class AltoParagraphsDataset(ParagraphDataset):
         return {**self.files.key, "images": self.files.image_state}
 
     def outlook(self) -> str | None:
-        known = super().outlook()  # None: its files are not here
-        return known and (self.files.lacking_images() or known)
+        return self.files.lacking_images() or super().outlook()
 
     def pages(self) -> Iterable[ArchivePage]:
         return self.files.pages

@@ -4,7 +4,6 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Annotated, Any, Literal
@@ -95,12 +94,10 @@ class ParagraphDataset(StoredDataset):
         )
 
     def outlook(self) -> str | None:
-        with suppress(DataError):  # its files are not here
-            pages = list(self.pages())
-            rejected = [Rejected(page.name, page.problem) for page in pages if page.problem]
-            lines = sum(len(page.text.lines) for page in pages if not page.problem)
-            return outlook_in_words(len(pages) - len(rejected), lines, rejected, "page")
-        return None
+        pages = list(self.pages())
+        rejected = [Rejected(page.name, page.problem) for page in pages if page.problem]
+        lines = sum(len(page.text.lines) for page in pages if not page.problem)
+        return outlook_in_words(len(pages) - len(rejected), lines, rejected, "page")
 
     def split(self, name: SplitName) -> PixelSplit:
         return PixelSplit(self.store, self.members[name], self._partly_annotated)

@@ -1,6 +1,7 @@
 """IAM paragraphs with marked lines, for line detectors."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -64,6 +65,11 @@ class IamParagraphsDataset(ParagraphDataset):
         self.files.fetch()
         if self.iam_split not in ("writers", "aachen"):
             self.files.fetch_lists()
+
+    def outlook(self) -> str | None:
+        with suppress(DataError):  # they are yet to be fetched
+            return super().outlook()
+        return None
 
     @property
     def iam_split(self) -> IamSplit:

@@ -7,6 +7,7 @@ from PIL import Image
 from text_recognizer.datasets.base import SPLIT_NAMES
 from text_recognizer.datasets.lines.alto_lines import AltoLinesDataset
 from text_recognizer.datasets.pages.alto_paragraphs import AltoParagraphsDataset
+from text_recognizer.datasets.pages.page_list import PageListDataset
 from text_recognizer.datasets.transcribed.alto_files import AltoFiles
 from text_recognizer.datasets.transcribed.page_images import cut_out, in_pixels, inside_image
 from text_recognizer.errors import DataError, SpecError
@@ -272,6 +273,12 @@ def test_a_file_whose_name_has_no_writer_is_rejected_by_name_and_the_others_are_
 
 def test_what_cannot_be_looked_at_yet_has_no_outlook(tmp_path):
     assert AltoLinesDataset(str(tmp_path / "nowhere")).outlook() is None
+
+
+@pytest.mark.parametrize("dataset", [AltoParagraphsDataset, PageListDataset])
+def test_that_pages_which_no_run_fetches_are_missing_is_their_outlook(tmp_path, dataset):
+    with pytest.raises(DataError, match="nowhere"):
+        dataset(str(tmp_path / "nowhere")).outlook()
 
 
 def test_a_file_that_is_no_page_needs_no_writer(folder):
