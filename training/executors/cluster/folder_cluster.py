@@ -131,11 +131,11 @@ class FolderCluster(ABC):
                 found.append((agent, agent.given()))
         return found
 
-    def refuse(self, agent: MailboxAgent, why: str) -> None:
+    def refuse(self, agent: MailboxAgent, why: str, remedy: str = "Install the same there") -> None:
         """Gives up an unusable agent. Raises RunError: no other would be usable."""
         self.refused.add(agent.job)
         if len(self.refused) >= self.nodes:
-            raise RunError(f"{why}. Install the same there, then give the same command again.")
+            raise RunError(f"{why}. {remedy}, then give the same command again.")
         say(f"{why}; it gets no trials")
 
     def end(self) -> None:

@@ -2,7 +2,7 @@
 
 driver -> agent   {"run": number, "folder": …, "launch": …}   {"kill": number}   {"leave": kill them?}
 agent -> driver   {"hello": …}   {"running": number, "place": …}   {"ended": number, "how": …}
-{"said": text}   {"leaving": why}   {"left": why}
+{"said": text}   {"unusable": why}   {"leaving": why}   {"left": why}
 """
 
 import platform

@@ -128,14 +128,19 @@ class NodeAgent:
             while True:
                 self._report({"said": self._said.get_nowait()})
         for number, job in self._jobs.items():
-            if number not in self._running and job.state != "waiting":
+            if number not in self._running and job.state != "waiting" and job.place is not None:
                 self._running.add(number)
                 self._report({"running": number, "place": job.place})
         for number in [number for number, job in self._jobs.items() if job in ended]:
             job = self._jobs.pop(number)
             error = job.future.exception()
             how = job.ended if error is None else Ended(None, str(error))
-            self._report({"ended": number, "how": asdict(how if self._closing is None else _when_leaving(job, how))})
+            if self._closing is not None:
+                how = _when_leaving(job, how)
+            elif job.place is None and how.cause is None:  # there is no device, or no process: as for all other runs
+                self._report({"unusable": how.reason})
+                how = replace(how, cause=Cause.PREEMPTED)
+            self._report({"ended": number, "how": asdict(how)})
             self._last_end = time.monotonic()
 
     def _report(self, message: Message) -> None:

@@ -210,6 +210,11 @@ class ClusterExecutor(Executor):
             job.end(ended_from_json(message["how"]))
         elif "said" in message:
             self._tell(f"{member.host}: {message['said']}")
+        elif "unusable" in message and member.capacity:
+            member.capacity = 0
+            member.agent.send({"leave": False})
+            why = str(message["unusable"]).rstrip(".")
+            self._cluster.refuse(member.agent, f"no trial can start on the node {member.host}: {why}", "Repair it")
         elif "leaving" in message:
             member.capacity = 0
         elif "left" in message:

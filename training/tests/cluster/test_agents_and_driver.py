@@ -81,7 +81,7 @@ class ToldCluster(FolderCluster):
         if self.error is not None:
             raise self.error
 
-    def refuse(self, agent: MailboxAgent, why: str) -> None:
+    def refuse(self, agent: MailboxAgent, why: str, remedy: str = "") -> None:
         self.useless.append(why)
 
     def why_gone(self, agent: MailboxAgent) -> str | None:
@@ -241,6 +241,25 @@ def test_a_node_with_other_versions_gets_no_runs(cluster, driver):
     ours = versions()["keras"]
     assert cluster.useless == [f"the node old has other versions: keras is 3.0 there and {ours} here"]
     assert {"leave": False} in other.got
+
+
+def test_a_node_on_which_no_run_can_start_gets_no_more_and_its_run_goes_elsewhere(cluster, driver):
+    broken = cluster.add("broken", capacity=2)
+    driver.begin()
+    job = driver.submit(new_run())
+    wait_until(broken.orders)
+    lacks = Ended(None, "no device: GPU 0 is in quarantine.", cause=Cause.PREEMPTED)
+    broken.say(*[{"unusable": lacks.reason}] * 2, {"ended": 1, "how": asdict(lacks)})
+    assert job.wait(PATIENCE_S)
+    assert cluster.useless == ["no trial can start on the node broken: no device: GPU 0 is in quarantine"]
+    assert {"leave": False} in broken.got
+    assert classify(job.ended, job.run.status()) == "preempted"
+    sound = cluster.add("sound")
+    again = driver.submit(job.run)
+    wait_until(sound.orders)
+    sound.say({"ended": 1, "how": FINISHED})
+    assert again.wait(PATIENCE_S)
+    assert len(broken.orders()) == 1
 
 
 def test_what_differs_between_nodes_is_named():

@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from text_recognizer.errors import RunError
+from text_recognizer.tests.waiting import wait_until
+from training.devices.gpu_manager import GPUManager
 from training.executors.base import Setting
 from training.executors.cluster import mailbox
 from training.executors.cluster.handshake import EXIT_UNSEEN
@@ -22,7 +25,9 @@ from training.executors.cluster.messages import (
 )
 from training.executors.cluster.node_agent import NodeAgent
 from training.executors.cluster.slurm import SlurmCluster
+from training.executors.local import LocalExecutor
 from training.runs.causes import Cause
+from training.tests.devices.simulated_nvml import needs_compiler, simulated_machine
 from training.tests.executors.executor_support import new_run
 
 
@@ -130,3 +135,20 @@ def test_an_order_during_which_a_signal_closes_the_agent_counts_as_preempted(tmp
     agent._closing, agent._report, agent._executor = None, reports.append, SimpleNamespace(start=start)
     agent._start(1, {"folder": str(run.folder), "launch": {}})
     assert ended_from_json(reports[0]["how"]).cause is Cause.PREEMPTED
+
+
+@needs_compiler
+def test_an_agent_whose_only_gpu_is_in_quarantine_says_that_no_run_can_start_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", str(tmp_path / "runs"))
+    reports: list[Message] = []
+    with simulated_machine(monkeypatch) as machine:
+        machine.with_gpus(1)
+        GPUManager().quarantine("GPU-00000000", "it fell off the bus")
+        with LocalExecutor(isolation="exec") as executor:
+            agent: Any = object.__new__(NodeAgent)
+            agent._closing, agent._report, agent._executor, agent._said = None, reports.append, executor, SimpleQueue()
+            agent._jobs, agent._running = {}, set()
+            agent._start(1, {"folder": str(new_run().folder), "launch": {}})
+            wait_until(lambda: agent._report_news(0.1) or not agent._jobs)
+    assert "it fell off the bus" in reports[0]["unusable"]
+    assert (reports[1]["ended"], ended_from_json(reports[1]["how"]).cause) == (1, Cause.PREEMPTED)
