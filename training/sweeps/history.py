@@ -136,6 +136,10 @@ class Reports:
         self._read[path] = (seen, rows, values)
         return values, values != before
 
+    def epochs(self, run: TrialRun) -> int:
+        """The number of epochs that a run has reported; a resumed run may report one again, with other numbers."""
+        return len({row.get("epoch") for row in self.rows(run)})
+
     def rows(self, run: TrialRun) -> list[dict[str, Any]]:
         """All reports of a run, as last read."""
         self.update(run)

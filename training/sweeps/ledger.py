@@ -116,7 +116,7 @@ class Ledger:
 
     def interrupt(self, trial: Trial, run: TrialRun, state: str, **more: Any) -> None:
         """Records the end of an attempt, after which the run may continue."""
-        run.reach(len(self.history.reports.rows(run)))
+        run.reach(self.history.reports.epochs(run))
         self.folder.append("end", trial=trial.number, run=run.id, state=state, reports=run.reports, **more)
 
     def is_damaged(self, trial: Trial, run: TrialRun) -> bool:

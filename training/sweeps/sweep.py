@@ -247,7 +247,7 @@ class Sweep:
         error = status.error or (ended.reason if ended else "its end was not observed")
         failure = classify(ended, status, live.timed_out)
         run.failures.append(failure)
-        run.reach(len(self.history.reports.rows(run)))
+        run.reach(self.history.reports.epochs(run))
         again = self.limits.tries_again(run.failures, run.in_vain)
         if failure == "device":  # where it ran, it is in quarantine
             latest = (Run.open(run.folder).attempts() or [{}])[-1]

@@ -18,7 +18,7 @@ class TrialRun:
         folder: its folder; that of an earlier sweep or experiment if the run was reused.
         attempts: number of starts.
         in_vain: number of starts since it last got further than ever before.
-        reports: the most reports that it had when an attempt ended.
+        reports: the number of epochs that it had reported when an attempt ended.
         failures: the reason of each failed attempt.
         ended: finished, stopped or failed, once it is final.
         value: its best value of the metric at that time; used if its folder is missing.
@@ -45,7 +45,7 @@ class TrialRun:
         self.attempts, self.in_vain, self.cause = self.attempts + 1, self.in_vain + 1, None
 
     def reach(self, reports: int) -> None:
-        """Notes how many reports it has at the end of an attempt."""
+        """Notes how many epochs it has reported at the end of an attempt."""
         if reports > self.reports:
             self.reports, self.in_vain = reports, 0
 
