@@ -86,12 +86,17 @@ class LocalExecutor(Executor):
 
     def start(self, run: Run, **launch: Any) -> Job:
         """Like `submit`, but an existing stop request is meant for this attempt."""
-        if self._dispatcher.why_closed is not None:
-            raise RunError(f"{run.folder} cannot be executed: {self._dispatcher.why_closed}.")
+        if self.why_closed is not None:
+            raise RunError(f"{run.folder} cannot be executed: {self.why_closed.rstrip('.')}.")
         job = Job(run, lambda *what: self._dispatcher.do(lambda: self._dispatcher.cancel(*what)))
         order = Order.for_run(run, self._trackers, self._grace_s, launch)
         self._dispatcher.do(lambda: self._dispatcher.take(job, order))
         return job
+
+    @property
+    def why_closed(self) -> str | None:
+        """Why it executes no more runs; None if it does."""
+        return self._dispatcher.why_closed
 
     def wait_until_ready(self, timeout_s: float | None = None) -> bool:
         """Waits until the zygote is ready; returns whether it is."""

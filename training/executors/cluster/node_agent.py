@@ -108,8 +108,9 @@ class NodeAgent:
             run = Run.open(Path(message["folder"]))
             self._jobs[number] = self._executor.start(run, **message["launch"])
         except (TextRecognizerError, OSError) as error:
-            # A signal may have closed the executor since the check above.
-            how = _NOT_STARTED if self._closing is not None else Ended(None, f"not started: {error}")
+            # It may have been closed since the check above.
+            closed = self._closing is not None or self._executor.why_closed is not None
+            how = _NOT_STARTED if closed else Ended(None, f"not started: {error}")
             self._report({"ended": number, "how": asdict(how)})
 
     def _leave(self, why: str, kill: bool = False) -> None:
@@ -135,12 +136,9 @@ class NodeAgent:
             job = self._jobs.pop(number)
             error = job.future.exception()
             how = job.ended if error is None else Ended(None, str(error))
-            if self._closing is not None:
-                how = _when_leaving(job, how)
-            elif job.place is None and how.cause is None:  # there is no device, or no process: as for all other runs
-                self._report({"unusable": how.reason})
-                how = replace(how, cause=Cause.PREEMPTED)
-            self._report({"ended": number, "how": asdict(how)})
+            if self._closing is None and (why := self._executor.why_closed) is not None:
+                self._report({"unusable": why})
+            self._report({"ended": number, "how": asdict(how if self._closing is None else _when_leaving(job, how))})
             self._last_end = time.monotonic()
 
     def _report(self, message: Message) -> None:

@@ -113,7 +113,7 @@ class Dispatcher:
         if self.why_closed is None:
             self._waiting.append((job, order))
         else:
-            job.end(Ended(None, f"not started: {self.why_closed}"))
+            job.end(self._not_started())
 
     def cancel(self, job: Job, kill: bool, reason: str, cause: Cause) -> None:
         """See Job.cancel."""
@@ -148,10 +148,13 @@ class Dispatcher:
         if self.why_closed is None:
             self.why_closed = because
         while self._waiting:
-            self._waiting.popleft()[0].end(Ended(None, f"not started: {self.why_closed}"))
+            self._waiting.popleft()[0].end(self._not_started())
         if self._zygote is not None:
             # A zygote that is still importing has no runs, and would respond only afterwards.
             self._zygote.finish() if self.ready.is_set() else self._zygote.kill()
+
+    def _not_started(self) -> Ended:
+        return Ended(None, f"not started: {self.why_closed}", cause=Cause.PREEMPTED)
 
     def _ring(self) -> None:
         with contextlib.suppress(OSError):  # already woken, or the thread has left
@@ -169,10 +172,9 @@ class Dispatcher:
             job, order = self._waiting[0]
             try:
                 lease = self._take_lease(job)
-            except DeviceError as error:
-                self._waiting.popleft()
-                job.end(Ended(None, f"no device: {error}"))
-                continue
+            except DeviceError as error:  # as for all jobs: they have the same request
+                self.close(f"no device: {error}")
+                return
             if lease is None:
                 return
             self._waiting.popleft()

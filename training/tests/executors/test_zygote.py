@@ -368,6 +368,18 @@ def test_a_device_that_breaks_is_in_quarantine_on_its_machine_before_the_next_ru
 
 
 @needs_compiler
+def test_without_a_device_that_ever_becomes_free_no_run_fails_and_none_is_taken(machine, runs):
+    machine.with_gpus(1)
+    GPUManager().quarantine("GPU-00000000", "it fell off the bus")
+    with LocalExecutor(1, isolation="exec") as executor:
+        jobs = [executor.submit(quick_run("nothing")) for _ in range(2)]
+        assert all(job.wait(PATIENCE_S) for job in jobs)
+        assert {job.ended.cause for job in jobs} == {Cause.PREEMPTED}
+        with pytest.raises(RunError, match="cannot be executed: no device: .*it fell off the bus"):
+            executor.submit(jobs[0].run)
+
+
+@needs_compiler
 def test_a_run_that_waits_for_a_device_has_not_started(machine, runs, tmp_path):
     machine.with_gpus(1)
     said: list[str] = []
