@@ -256,7 +256,7 @@ class Sweep:
         facts = {"failure": failure, "error": error, "cause": status.cause or (ended.cause if ended else None)}
         self.ledger.interrupt(trial, run, "failed", over=not again, **facts, resources=resources)
         run.resources = resources
-        what = f"trial {trial.number} failed ({failure}): {error}"
+        what = f"trial {trial.number} failed ({failure}): {error.rstrip('.')}"
         if again and failure == "full disk":  # every other trial would fail too; this one continues when there is space
             self._watcher.event(what)
             self._why_over = _FULL_DISK

@@ -34,6 +34,13 @@ def test_a_run_that_crashes_is_started_again_from_its_folder(tmp_path):
     assert sweep.trials[3].runs[0].failures == ["crash"]
 
 
+def test_a_failure_is_one_sentence_with_what_follows(tmp_path):
+    sweep, recorder = sweep_of(GRID, tmp_path, MadeUpExecutor(lambda *_: "RunError: no GPU. Use --gpu=none."))
+    sweep.run()
+    first = next(event for event in recorder.events if "failed" in event)
+    assert " failed (crash): RunError: no GPU. Use --gpu=none; it is started again from its last" in first
+
+
 def test_failures_are_classified_and_retried_by_policy(tmp_path):
     errors = {8: "SpecError: no", 16: "OutOfMemoryError: too large", 32: "DivergedError: nan"}
     sweep, result = run_sweep(
