@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from text_recognizer.errors import RunError, SpecError
-from text_recognizer.wording import counted
+from text_recognizer.wording import counted, shell_word
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
 from training.files.json_objects import version_of
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run
+from training.runs.run_table import read_row
 from training.sweeps.file.command import DEFAULT_COMMAND
 from training.sweeps.file.config import SweepConfig
 from training.sweeps.folder import SweepFolder, Wish
@@ -138,7 +139,7 @@ def _result(history: History, agents: Agents, wish: Wish) -> SweepEnd:
     left = counts["pending"] > 0
     code = 1 if nothing or history.broken() or agents.broken or (left and not asked) else 0
     end = SweepEnd(why, not left, nothing or agents.broken > 0, code)
-    pending = (trial.runs[0] for trial in history.trials.values() if trial.state == "pending")
-    died = [run.id for run in pending if Run.open(run.folder).status().state == "died"]
-    commands = "; ".join(f"run_experiment --resume {one} --wandb online" for one in died)
+    pending = (read_row(trial.runs[0].folder) for trial in history.trials.values() if trial.state == "pending")
+    died = [row.folder.name for row in pending if row is not None and row.state == "died"]
+    commands = "; ".join(f"run_experiment --resume {shell_word(one)} --wandb online" for one in died)
     return replace(end, next=f"W&B does not start runs that were killed again: {commands}") if died else end

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -190,6 +191,7 @@ class OneAgentWhoseRunIsKilled:
 
     interrupted, broken = False, 0
     wish: Wish = "run"
+    is_removed = False  # the folder of the run, afterwards
 
     def __init__(self, sweep: SweepLink, folder: Path, *_: Any) -> None:
         self.sweep, self.folder = sweep, SweepFolder(folder)
@@ -202,6 +204,8 @@ class OneAgentWhoseRunIsKilled:
         run.set_state("running")
         self.folder.set_wish(self.wish)
         look()
+        if self.is_removed:
+            shutil.rmtree(run.folder)
 
 
 def test_a_run_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
@@ -237,20 +241,30 @@ def test_a_run_is_read_again_only_when_it_has_changed(tmp_path, monkeypatch):
     folder.release()
 
 
-@pytest.mark.parametrize(("wish", "why", "code"), [("run", "no run finished", 1), ("cancel", "asked to cancel", 0)])
+@pytest.mark.parametrize(
+    ("wish", "is_removed", "why", "code"),
+    [
+        ("run", False, "no run finished", 1),
+        ("cancel", False, "asked to cancel", 0),
+        ("run", True, "no run finished", 1),
+    ],
+)
 def test_the_end_of_a_sweep_says_who_ended_it_and_how_a_killed_run_continues(
-    wish, why, code, tmp_path, monkeypatch, capsys
+    wish, is_removed, why, code, tmp_path, monkeypatch, capsys
 ):
     (tmp_path / "kept.yaml").write_text(SWEEP.replace("EPOCHS", "1"))
     plan = read_plan(tmp_path / "kept.yaml")
     folder = SweepFolder.of(plan, tmp_path / "runs")
     folder.create_or_check(plan)
     folder.write_text("wandb.json", json.dumps({"id": "abc"}))
-    monkeypatch.setattr(serve, "Agents", type("Agents", (OneAgentWhoseRunIsKilled,), {"wish": wish}))
+    monkeypatch.setattr(
+        serve, "Agents", type("Agents", (OneAgentWhoseRunIsKilled,), {"wish": wish, "is_removed": is_removed})
+    )
     assert serve.serve(plan, folder, tmp_path / "kept.yaml", 1, DeviceRequest(0)) == code
     output = capsys.readouterr().out
     assert f"ended       {why} (1 pending)" in output
-    assert "W&B does not start runs that were killed again: run_experiment --resume killed --wandb online" in output
+    how = "W&B does not start runs that were killed again: run_experiment --resume killed --wandb online"
+    assert (how in output) != is_removed
 
 
 @pytest.mark.parametrize(
