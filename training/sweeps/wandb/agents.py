@@ -51,6 +51,7 @@ class Agents:
         self._told: Wish = "run"
         self._next_try = 0.0
         self.broken = 0
+        self.broken_devices: set[str] = set()  # their agents end: W&B never assigns failed runs again
 
     @property
     def interrupted(self) -> bool:
@@ -83,6 +84,12 @@ class Agents:
                 with contextlib.suppress(DeviceError):  # none is free
                     slot.start(self._lease(timeout_s=0))
                     self._next_try = 0.0
+            return
+        if lost := self.broken_devices.intersection(slot.devices):
+            say(f"agent {slot.number} ends: {', '.join(lost)} is in quarantine (text-recognizer gpus)")
+            slot.preempt_and_wait()
+            slot.end()
+            self.broken += 1
             return
         code = slot.exit_code()
         if code is None:
@@ -172,6 +179,11 @@ class _Slot:
                 pass_fds=self._lease.fds,
                 start_new_session=True,
             )
+
+    @property
+    def devices(self) -> list[str]:
+        """UUIDs of its devices."""
+        return [device.uuid for device in self._lease.devices] if self._lease is not None else []
 
     def exit_code(self) -> int | None:
         """Its exit code once it has exited. It is not yet reaped, so its id stays its session's until `_kill_rest`."""

@@ -1,5 +1,6 @@
 """Serves a sweep owned by W&B on this machine: registered once, with a folder like any other sweep."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,12 @@ def serve(plan: SweepPlan, folder: SweepFolder, file: Path, jobs: int | None, re
         print(f"folder      {folder.path}, {counted(count, 'agent')}", flush=True)
         journal = _Journal(plan, folder, link)
         agents = Agents(link, folder.path, count, request)
-        agents.serve(journal.update, lambda: folder.wish)
+
+        def look() -> None:
+            journal.update()
+            agents.broken_devices |= journal.broken_devices
+
+        agents.serve(look, lambda: folder.wish)
         result = _result(journal.history, agents, folder.wish)
         folder.append("over", why=result.ended, complete=result.complete, wish=folder.wish)
         folder.sync()
@@ -86,6 +92,7 @@ class _Journal:
         self.history = History(plan.metric, folder.trials())
         self._trials = {run.id: trial for trial in self.history.trials.values() for run in trial.runs}
         self._seen: dict[Path, Any] = {}
+        self.broken_devices: set[str] = set()
 
     def update(self) -> None:
         """Looks at all runs that have changed since the last time; there may be thousands."""
@@ -117,10 +124,22 @@ class _Journal:
             run.attempts += 1
         status = Run.open(run.folder).status()
         if run.ended is None and status.state in ENDED and status.state != "preempted":
+            if status.cause is Cause.BROKEN_DEVICE:
+                self._quarantine(Run(run.folder).attempts()[-1], status.error or "")
             why = {"failure": "diverged"} if status.cause is Cause.DIVERGED else {}
             run.failures += why.values()
             said = write_end(self._folder, self.history, trial, run, status, resources={}, **why)
             print(f"{said}  {run.id}" + (f" ({run.error})" if run.error else ""), flush=True)
+
+    def _quarantine(self, attempt: dict[str, Any], reason: str) -> None:
+        """Puts the devices of an attempt on this machine into quarantine; agents elsewhere have their own."""
+        if attempt.get("host") != socket.gethostname():
+            return
+        for device in attempt.get("devices", []):
+            if device != "cpu":
+                uuid = device.rpartition(" ")[2]
+                GPUManager().quarantine(uuid, reason)
+                self.broken_devices.add(uuid)
 
 
 def _result(history: History, agents: Agents, wish: Wish) -> SweepEnd:
@@ -131,7 +150,9 @@ def _result(history: History, agents: Agents, wish: Wish) -> SweepEnd:
     nothing = not counts["finished"] + counts["stopped"] and (counts["failed"] > 0 or not asked)
     why = "W&B has no more trials"
     if agents.broken:
-        why = f"{counted(agents.broken, 'agent')} broke down repeatedly"
+        devices = ", ".join(sorted(agents.broken_devices))
+        how = f": {devices} in quarantine" if devices else " repeatedly"
+        why = f"{counted(agents.broken, 'agent')} broke down{how}"
     elif asked:
         why = f"asked to {wish}"
     elif nothing:

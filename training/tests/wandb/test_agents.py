@@ -71,6 +71,7 @@ def serve(
     count: int,
     agent: str,
     wish: Callable[[], Wish] = lambda: "run",
+    look: Callable[[Agents], None] = lambda _: None,
 ) -> tuple[Agents, list[dict[str, Any]]]:
     (folder / "agent.py").write_text(agent)
     (folder / "program.py").write_text(PROGRAM)
@@ -78,7 +79,7 @@ def serve(
     monkeypatch.setenv("LD_LIBRARY_PATH", machine.environ["LD_LIBRARY_PATH"])
     monkeypatch.setattr(agents, "wandb_command", lambda: [sys.executable, str(folder / "agent.py"), str(folder)])
     served = Agents(SweepLink("abc"), folder, count, DeviceRequest.parse("any"))
-    served.serve(lambda: None, wish)
+    served.serve(lambda: look(served), wish)
     journal = folder / "journal.jsonl"
     return served, [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
 
@@ -90,6 +91,20 @@ def test_no_two_agents_are_ever_on_one_device(tmp_path, monkeypatch, machine):
     assert [event["beside"] for event in starts] == [[]] * 4  # three agents, one of them twice
     assert {device for event in starts for device in event["devices"]} == {"GPU-00000000", "GPU-00000001"}
     assert len(events) == 4 + 3  # what the dead agent left behind did not come to its end
+    assert list(machine.locks.glob("*.lease")) == []
+
+
+@needs_compiler
+def test_an_agent_whose_gpu_has_broken_ends_and_frees_it(tmp_path, monkeypatch, machine):
+    def look(served: Agents) -> None:
+        if (tmp_path / "journal.jsonl").exists():
+            served.broken_devices.add("GPU-00000000")
+
+    served, events = serve(
+        tmp_path, monkeypatch, machine, 1, AGENT.replace("MORTAL", "False").replace("0.3", "3600"), look=look
+    )
+    assert served.broken == 1
+    assert [event["event"] for event in events] == ["start"]
     assert list(machine.locks.glob("*.lease")) == []
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from text_recognizer.errors import DeviceError
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S
+from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
 from training.run_sweep import main
+from training.runs.causes import Cause
 from training.runs.run import Run
 from training.sweeps.folder import SweepFolder, Wish, find_sweep
 from training.sweeps.plan_file import read_plan
@@ -186,10 +190,31 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend,
     assert "W&B did not stop the sweep tester/swept/sweep001: Exception: Sweep already canceled." in output
 
 
+def test_a_gpu_that_broke_under_an_agents_run_is_put_into_quarantine(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXT_RECOGNIZER_LOCKS", str(tmp_path / "locks"))
+    (tmp_path / "kept.yaml").write_text(SWEEP.replace("EPOCHS", "1"))
+    plan = read_plan(tmp_path / "kept.yaml")
+    folder = SweepFolder.of(plan, tmp_path / "runs")
+    folder.create_or_check(plan)
+    folder.hold()
+    journal = serve._Journal(plan, folder, SweepLink("abc"))
+    for name, host in (("here", socket.gethostname()), ("there", "another")):
+        run = Run.create(ExperimentSpec.parse(SPEC | {"experiment_group": "kept"}), name, folder.path.parent)
+        SweepLink("abc").write(run)
+        run.write_json("launch.json", {"attempts": [{"host": host, "devices": [f"Simulated GPU GPU-{name}"]}]})
+        run.set_state("failed", "InternalError: uncorrectable ECC error", Cause.BROKEN_DEVICE)
+    journal.update()
+    assert journal.broken_devices == {"GPU-here"}
+    with pytest.raises(DeviceError, match="In quarantine: GPU-here"):
+        GPUManager().clear_quarantine("GPU-there")
+    folder.release()
+
+
 class OneAgentWhoseRunIsKilled:
     """Stands in for `Agents`: the process of its run dies, and then W&B ends the sweep."""
 
     interrupted, broken = False, 0
+    broken_devices: frozenset[str] = frozenset()
     wish: Wish = "run"
     is_removed = False  # the folder of the run, afterwards
 
