@@ -118,7 +118,7 @@ class Model(ABC):
 
     @abstractmethod
     def decode(self, outputs: NDArray[Any], widths: NDArray[np.integer[Any]] | None = None) -> list[Prediction]:
-        """Converts outputs (B, …) to readings.
+        """Converts outputs (B, …) to readings. Called before training too, with one sample, and so before `finish`.
 
         Args:
             widths: (B,) widths of lines in pixels without padding; by default the whole width.
