@@ -26,8 +26,9 @@ _MARGIN = 0.15  # around a line's strokes
 _LOW, _USUAL = 0.25, 0.4
 _OF_A_LINE = (2.0, 0.2, 0.3)  # minimum width and height, and ink in squares of the height
 OF_A_NOTE = (2.0, 0.2, 0.15)
-_OF_A_WORD = (0.8, 0.25, 0.1)  # the same for a word that is the only writing on a page
-_ALL, _FEWEST_STROKES = 0.8, 3  # minimum share of the page's strokes, and number of strokes, in such a word
+_OF_A_WORD = (0.8, 0.25, 0.1)  # the same for words that are the only writing on a page
+# Minimum share of the page's strokes in such a word, in several together; minimum number of strokes in each.
+_ALL, _MOST, _FEWEST_STROKES = 0.8, 0.6, 3
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
 _LEAST_CONTRAST = 1.5  # of its core's density to that above and below: noise has 1.0 to 1.35, writing at least 1.5
@@ -85,13 +86,13 @@ def line_shapes(
 ) -> list[LineShape]:
     """The lines of text among ridges, without those that are too short, low, faint or empty.
 
-    A single word on an empty page is a line too.
+    On a page without any other line, single words are lines too.
     """
     everything, ridges = ridges, [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
     owner = _owners(strokes, ridges, height)
     shapes = ((_shape(owner, number, ridge, height, least), ridge) for number, ridge in enumerate(ridges, start=1))
     found = [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
-    return found or _lone_word(strokes, everything, height)
+    return found or _lone_words(strokes, everything, height)
 
 
 def evened(lines: Sequence[LineShape]) -> list[LineShape]:
@@ -111,19 +112,26 @@ def evened(lines: Sequence[LineShape]) -> list[LineShape]:
     return found
 
 
-def _lone_word(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
-    """The only word on a page; None if there is more ink, or less than a word has."""
-    from scipy import ndimage
-
+def _lone_words(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
+    """The only word on a page, or the words of a list; none if there is more ink, or less than a word has."""
     if not ridges:
         return []
-    ridge = max(ridges, key=lambda one: len(one.columns) * one.strength)
-    owner = _owners(strokes, [ridge], height)
-    is_all = np.count_nonzero(owner) >= _ALL * np.count_nonzero(strokes)
-    if not is_all or ndimage.label(owner, np.ones((3, 3)))[1] < _FEWEST_STROKES:
-        return []
-    shape = _shape(owner, 1, ridge, height, _OF_A_WORD)
-    return [shape] if shape and _stands_out(strokes, ridge, shape, height) else []
+    largest = max(ridges, key=lambda one: len(one.columns) * one.strength)
+    return _words(strokes, [largest], height, _ALL) or _words(strokes, ridges, height, _MOST)
+
+
+def _words(strokes: Mask, ridges: list[Ridge], height: float, least_share: float) -> list[LineShape]:
+    from scipy import ndimage
+
+    owner = _owners(strokes, ridges, height)
+    found, share = [], 0.0
+    for number, ridge in enumerate(ridges, start=1):
+        own, shape = owner == number, _shape(owner, number, ridge, height, _OF_A_WORD)
+        is_word = ndimage.label(own, np.ones((3, 3)))[1] >= _FEWEST_STROKES
+        if shape and is_word and _stands_out(strokes, ridge, shape, height):
+            found.append(shape)
+            share += np.count_nonzero(own) / np.count_nonzero(strokes)
+    return found if share >= least_share else []
 
 
 def _window(ridge: Ridge, height: float, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -52,6 +52,17 @@ def test_a_page_with_one_word_has_one_line(word, font_px, grain):
     assert 415 < line.box[3] < 425
 
 
+@pytest.mark.parametrize("pitch", [40, 60])
+def test_the_words_of_a_list_are_lines(pitch):
+    words = ["home", "bald", "land", "kind", "blue"]
+    page = drawn_page([(50, 60 + pitch * index, word) for index, word in enumerate(words)], (700, 400), font_px=30)
+    boxes = [line.box for line in find_lines(page)]
+    assert len(boxes) == len(words)
+    for index, box in enumerate(boxes):
+        assert 50 + pitch * index < box[3] < 70 + pitch * index
+        assert 40 < box[0] < 60
+
+
 def test_a_few_specks_and_a_scratch_are_no_word():
     page = np.full((800, 700), 235, np.uint8)
     page[100:104, 200:204] = page[400:403, 350:353] = page[600:603, 40:43] = 80
