@@ -225,7 +225,7 @@ class Dispatcher:
                 ended = endings.ended(place.job.run, message, place.log_size_before)
                 del self._running[message["ended"]]
                 if ended.signal is not None and ended.cause is Cause.BROKEN_DEVICE:  # otherwise, its process does it
-                    endings.quarantine(place.devices, ended.reason)
+                    endings.quarantine([device.uuid for device in place.devices], ended.reason)
                 self._end(place, ended)
 
     def _greet_zygote(self, message: Message) -> None:

@@ -96,17 +96,17 @@ def blaming(devices: Sequence[Device]) -> Iterator[None]:
         yield
     except Exception as error:
         if cause_of(error) is Cause.BROKEN_DEVICE:
-            quarantine(devices, f"{type(error).__name__}: {error}")
+            quarantine([device.uuid for device in devices], f"{type(error).__name__}: {error}")
         raise
 
 
-def quarantine(devices: Sequence[Device], reason: str) -> None:
+def quarantine(uuids: Sequence[str], reason: str) -> None:
     """Puts devices of this machine into quarantine."""
-    for device in devices:
+    for uuid in uuids:
         try:
-            GPUManager().quarantine(device.uuid, reason)
+            GPUManager().quarantine(uuid, reason)
         except (TextRecognizerError, OSError) as error:
-            say(f"warning: {device.uuid} cannot be put into quarantine: {error}")
+            say(f"warning: {uuid} cannot be put into quarantine: {error}")
 
 
 POLL_S = 0.05

@@ -9,6 +9,7 @@ from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted, shell_word
 from training.devices.gpu_manager import GPUManager
 from training.devices.requests import DeviceRequest
+from training.executors.zygote.endings import quarantine
 from training.files.json_objects import version_of
 from training.runs.causes import Cause
 from training.runs.run import ENDED, Run
@@ -125,21 +126,19 @@ class _Journal:
         status = Run.open(run.folder).status()
         if run.ended is None and status.state in ENDED and status.state != "preempted":
             if status.cause is Cause.BROKEN_DEVICE:
-                self._quarantine(Run(run.folder).attempts()[-1], status.error or "")
+                self._quarantine(Run(run.folder), status.error or "")
             why = {"failure": "diverged"} if status.cause is Cause.DIVERGED else {}
             run.failures += why.values()
             said = write_end(self._folder, self.history, trial, run, status, resources={}, **why)
             print(f"{said}  {run.id}" + (f" ({run.error})" if run.error else ""), flush=True)
 
-    def _quarantine(self, attempt: dict[str, Any], reason: str) -> None:
-        """Puts the devices of an attempt on this machine into quarantine; agents elsewhere have their own."""
-        if attempt.get("host") != socket.gethostname():
-            return
-        for device in attempt.get("devices", []):
-            if device != "cpu":
-                uuid = device.rpartition(" ")[2]
-                GPUManager().quarantine(uuid, reason)
-                self.broken_devices.add(uuid)
+    def _quarantine(self, run: Run, reason: str) -> None:
+        """Puts the devices of the last attempt on this machine into quarantine; agents elsewhere have their own."""
+        attempt = (run.attempts() or [{}])[-1]
+        if attempt.get("host") == socket.gethostname():
+            uuids = [device.rpartition(" ")[2] for device in attempt.get("devices", []) if device != "cpu"]
+            quarantine(uuids, reason)
+            self.broken_devices.update(uuids)
 
 
 def _result(history: History, agents: Agents, wish: Wish) -> SweepEnd:

@@ -190,7 +190,7 @@ def test_wishes_reach_wandb_also_when_nobody_serves_the_sweep_from_here(backend,
     assert "W&B did not stop the sweep tester/swept/sweep001: Exception: Sweep already canceled." in output
 
 
-def test_a_gpu_that_broke_under_an_agents_run_is_put_into_quarantine(tmp_path, monkeypatch):
+def test_a_gpu_that_broke_under_an_agents_run_is_put_into_quarantine(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TEXT_RECOGNIZER_LOCKS", str(tmp_path / "locks"))
     (tmp_path / "kept.yaml").write_text(SWEEP.replace("EPOCHS", "1"))
     plan = read_plan(tmp_path / "kept.yaml")
@@ -203,6 +203,12 @@ def test_a_gpu_that_broke_under_an_agents_run_is_put_into_quarantine(tmp_path, m
         SweepLink("abc").write(run)
         run.write_json("launch.json", {"attempts": [{"host": host, "devices": [f"Simulated GPU GPU-{name}"]}]})
         run.set_state("failed", "InternalError: uncorrectable ECC error", Cause.BROKEN_DEVICE)
+    (tmp_path / "locks").write_text("no folder: the agents go on")
+    journal.update()
+    assert "warning: GPU-here cannot be put into quarantine: " in capsys.readouterr().err
+    (tmp_path / "locks").unlink()
+    ended = Run(folder.path / "here")
+    ended.write_json("launch.json", {"attempts": [*ended.attempts(), *ended.attempts()]})
     journal.update()
     assert journal.broken_devices == {"GPU-here"}
     with pytest.raises(DeviceError, match="In quarantine: GPU-here"):
