@@ -93,7 +93,7 @@ def _check_can_go_on(run: Run, args: TrainArgs) -> None:
     if state["ended"] is None:
         done = max(status.epoch, epochs_trained(path.parent))
         raise RunError(
-            f"the run {run.id} has not completed its training: it is {status.state} in epoch {done + 1} of "
+            f"the run {run.id} has not completed its training: its state is {status.state}, in epoch {done + 1} of "
             f"{status.epochs}. Resume it first: run_experiment --resume {shell_word(run.id)}"
         )
     stopped_early = args.early_stopping is not None and state["early_stop"]["waited"] >= args.early_stopping.patience

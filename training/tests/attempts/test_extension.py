@@ -171,7 +171,7 @@ def _with_state(run, **changed):
         (lambda run: shutil.rmtree(run.folder / "checkpoints"), "has no checkpoint to continue from"),
         (
             lambda run: _with_state(run, ended=None),
-            "has not completed its training: it is finished in epoch 3 of 2. Resume it",
+            "has not completed its training: its state is finished, in epoch 3 of 2. Resume it",
         ),
         (_to_stopped_early, "whatever its length: val_loss has not improved for 9 epochs"),
         (lambda run: run.log({"epoch": 2, "loss": None}), "would end at the same point whatever its length"),
