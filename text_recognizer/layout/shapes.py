@@ -124,14 +124,15 @@ def _words(strokes: Mask, ridges: list[Ridge], height: float, least_share: float
     from scipy import ndimage
 
     owner = _owners(strokes, ridges, height)
-    found, share = [], 0.0
+    found, inked = [], 0
     for number, ridge in enumerate(ridges, start=1):
-        own, shape = owner == number, _shape(owner, number, ridge, height, _OF_A_WORD)
+        own = owner[_window(ridge, height, owner.shape)] == number
         is_word = ndimage.label(own, np.ones((3, 3)))[1] >= _FEWEST_STROKES
-        if shape and is_word and _stands_out(strokes, ridge, shape, height):
+        shape = _shape(owner, number, ridge, height, _OF_A_WORD) if is_word else None
+        if shape and _stands_out(strokes, ridge, shape, height):
             found.append(shape)
-            share += np.count_nonzero(own) / np.count_nonzero(strokes)
-    return found if share >= least_share else []
+            inked += int(np.count_nonzero(own))
+    return found if inked >= least_share * np.count_nonzero(strokes) else []
 
 
 def _window(ridge: Ridge, height: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
