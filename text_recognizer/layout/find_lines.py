@@ -13,7 +13,7 @@ from text_recognizer.images.line_form import with_dark_ink
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.ink import Grey, Mask, ink_of, line_height, upright_strokes
 from text_recognizer.layout.ridges import find_ridges
-from text_recognizer.layout.shapes import OF_A_NOTE, Floats, FoundLine, LineShape, evened, line_shapes
+from text_recognizer.layout.shapes import OF_A_NOTE, Floats, FoundLine, LineShape, evened, line_shapes, lone_words
 from text_recognizer.layout.turning import angle_of_lines, turned, turned_back
 
 _FIRST_PIXELS = 1_500_000  # size of the page image in which the size of the writing is measured
@@ -59,7 +59,8 @@ def _lines_on(shown: Grey, start: Floats, page_shape: tuple[int, ...], right_to_
     def on_page(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(turned_back(points, angle, picture.shape, level.shape) / scale + start)
 
-    found = line_shapes(strokes, find_ridges(strokes, height), height)
+    ridges = find_ridges(strokes, height)
+    found = line_shapes(strokes, ridges, height) or lone_words(strokes, ridges, height)
     found += _lines_of_notes(found, strokes, width, height)
     shapes = [shape for shape in found if _is_written(shape, level, ink, height)]
     return [shape.on_page(on_page, page_shape) for shape in in_reading_order(evened(shapes), right_to_left)]

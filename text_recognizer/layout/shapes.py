@@ -29,6 +29,7 @@ OF_A_NOTE = (2.0, 0.2, 0.15)
 _OF_A_WORD = (0.8, 0.25, 0.1)  # the same for words that are the only writing on a page
 # Minimum share of the page's strokes in such a word, in several together; minimum number of strokes in each.
 _ALL, _MOST, _FEWEST_STROKES = 0.8, 0.6, 3
+_MOST_WORDS = 400  # noise has more ridges, and looking at each would take half a minute
 _WEAKEST = 0.35  # of the page's strong lines
 _BETWEEN_LINES = (0.45, 0.75)
 _LEAST_CONTRAST = 1.5  # of its core's density to that above and below: noise has 1.0 to 1.35, writing at least 1.5
@@ -84,15 +85,20 @@ class LineShape:
 def line_shapes(
     strokes: Mask, ridges: list[Ridge], height: float, least: tuple[float, float, float] = _OF_A_LINE
 ) -> list[LineShape]:
-    """The lines of text among ridges, without those that are too short, low, faint or empty.
-
-    On a page without any other line, single words are lines too.
-    """
-    everything, ridges = ridges, [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
+    """The lines of text among ridges, without those that are too short, low, faint or empty."""
+    ridges = [ridge for ridge in ridges if len(ridge.columns) > _SHORTEST_RIDGE * height]
     owner = _owners(strokes, ridges, height)
     shapes = ((_shape(owner, number, ridge, height, least), ridge) for number, ridge in enumerate(ridges, start=1))
-    found = [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
-    return found or _lone_words(strokes, everything, height)
+    return [shape for shape, ridge in shapes if shape and _stands_out(strokes, ridge, shape, height)]
+
+
+def lone_words(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
+    """On a page without lines: its only word, or the words of a list; none if there is more ink, or less."""
+    if not ridges:
+        return []
+    largest = max(ridges, key=lambda one: len(one.columns) * one.strength)
+    found = _words(strokes, [largest], height, _ALL)
+    return found or (_words(strokes, ridges, height, _MOST) if len(ridges) <= _MOST_WORDS else [])
 
 
 def evened(lines: Sequence[LineShape]) -> list[LineShape]:
@@ -110,14 +116,6 @@ def evened(lines: Sequence[LineShape]) -> list[LineShape]:
         above, below = np.maximum(line.above, line.baseline - up), np.minimum(line.below, line.baseline + down)
         found.append(replace(line, above=above, below=below))
     return found
-
-
-def _lone_words(strokes: Mask, ridges: list[Ridge], height: float) -> list[LineShape]:
-    """The only word on a page, or the words of a list; none if there is more ink, or less than a word has."""
-    if not ridges:
-        return []
-    largest = max(ridges, key=lambda one: len(one.columns) * one.strength)
-    return _words(strokes, [largest], height, _ALL) or _words(strokes, ridges, height, _MOST)
 
 
 def _words(strokes: Mask, ridges: list[Ridge], height: float, least_share: float) -> list[LineShape]:

@@ -4,6 +4,7 @@ from PIL import Image
 from scipy import ndimage
 
 from text_recognizer.datasets.transcribed.page_images import cut_out
+from text_recognizer.layout import shapes
 from text_recognizer.layout.columns import in_reading_order
 from text_recognizer.layout.find_lines import find_lines
 from text_recognizer.layout.shapes import FoundLine, LineShape, evened
@@ -61,6 +62,19 @@ def test_the_words_of_a_list_are_lines(pitch):
     for index, box in enumerate(boxes):
         assert 50 + pitch * index < box[3] < 70 + pitch * index
         assert 40 < box[0] < 60
+
+
+def test_words_are_not_looked_for_in_noise(monkeypatch):
+    looked_at: list[int] = []
+
+    def words(_strokes, ridges, *_):
+        looked_at.append(len(ridges))
+        return []
+
+    monkeypatch.setattr(shapes, "_words", words)
+    noise = np.clip(np.random.default_rng(0).normal(235, 10, (1500, 1500)), 0, 255).astype(np.uint8)
+    assert find_lines(noise) == []
+    assert looked_at == [1]
 
 
 def test_a_few_specks_and_a_scratch_are_no_word():
