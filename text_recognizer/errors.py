@@ -17,7 +17,7 @@ from traceback import walk_tb
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_PLACES = "places"  # attribute of an error from another process
+_PLACES = "_text_recognizer_places"  # attribute of an error from another process
 _MUCH_BYTES = 1 << 24  # with more free space than this, a disk is hardly the full one
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from text_recognizer.datasets.remote.fetch import disk_errors
-from text_recognizer.errors import DataError, reason, system_errors
+from text_recognizer.errors import DataError, keep_places, places_of, reason, system_errors
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -74,3 +74,11 @@ def test_no_sentence_ends_in_two_full_stops_because_the_error_in_it_has_one():
         if isinstance(after, ast.Constant) and str(after.value).startswith(".")
     ]
     assert found == [], "write reason(error) for what may end in a full stop"
+
+
+def test_an_error_may_have_places_of_its_own():
+    error = ValueError("two places")
+    vars(error)["places"] = {"here": 1}
+    assert places_of(error) == []
+    keep_places(error)
+    assert vars(error)["places"] == {"here": 1}
