@@ -180,21 +180,22 @@ class LineModelCtc(ReadsLines):
 
         A text known by heart would give them too much weight: the lines tuned on are learnt only afterwards.
         """
-        held_out, texts = lines_of(validation), self._text_lines()
-        learnt: TextLines | LineSplit = lines_of(train) if texts is None else texts
+        held_out, lines, texts = lines_of(validation), lines_of(train), self._text_lines()
+        learnt: TextLines | LineSplit = lines if texts is None else texts
         every = range(len(learnt))
         if not self.decoder.needs_tuning:
             self._learn(learnt, every)
             return
+        most = TUNING_LINES
+        if texts is None and np.isin(held_out.digests, lines.digests).any():
+            most = min(most, -(-len(held_out) // 2))  # half of them must be left to learn from
+        chosen = evenly_chosen(len(held_out), most)
+        others = np.flatnonzero(~np.isin(lines.digests, held_out.digests[chosen])).tolist()
         if texts is not None:
-            chosen = evenly_chosen(len(held_out), TUNING_LINES)
-            known = {held_out.text(position) for position in chosen.tolist()}
+            seen = lines.texts
+            usual = {seen[position] for position in others}  # such as single words: the test lines have them too
+            known = {held_out.text(position) for position in chosen.tolist()} - usual
             others = [position for position, text in enumerate(texts.texts) if text not in known]
-        else:
-            digests = lines_of(train).digests
-            same = np.isin(held_out.digests, digests).any()  # half of them must be left to learn from
-            chosen = evenly_chosen(len(held_out), min(TUNING_LINES, -(-len(held_out) // 2)) if same else TUNING_LINES)
-            others = np.flatnonzero(~np.isin(digests, held_out.digests[chosen])).tolist()
         self._learn(learnt, others or every)
         scored = list(self.score(validation, chosen))
         self.decoder.tune(

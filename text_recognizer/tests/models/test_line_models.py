@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,10 @@ def test_decoding_weights_are_tuned_with_what_other_lines_teach(tmp_path, monkey
     every = list(range(len(validation)))
     assert taught(train, validation) == ([train.texts], every)
     assert taught(train, validation, tmp_path / "known.txt") == ([["abba"], ["abba", *validation.texts]], every)
+    word = validation.texts[0]  # if training lines have it too, as frequent words, test lines may have it as well
+    lines = SimpleNamespace(texts=[word], digests=np.zeros(1, np.uint64))
+    (others, _), _ = taught(lines, validation, tmp_path / "known.txt")
+    assert others == ["abba", word]
     (others, whole), tuned = taught(train, train)  # as `evaluate --split validation` does
     assert whole == train.texts
     assert others == [text for position, text in enumerate(train.texts) if position not in tuned]
