@@ -50,8 +50,8 @@ class TrialRun:
             self.reports, self.in_vain = reports, 0
 
     def try_again(self) -> None:
-        """Marks it as not ended."""
-        self.ended, self.error, self.failures, self.in_vain = None, None, [], 0
+        """Marks it as not ended; its folder may be lost."""
+        self.ended, self.error, self.failures, self.in_vain, self.reports = None, None, [], 0, 0
 
 
 @dataclass

@@ -11,6 +11,7 @@ from training.runs.causes import Cause
 from training.sweeps.limits import Limits, classify
 from training.sweeps.results.ending import finish_sweep
 from training.sweeps.results.leaderboard import write_leaderboard
+from training.sweeps.trials import TrialRun
 from training.tests.sweeps.sweep_support import (
     SPACE,
     MadeUpExecutor,
@@ -164,6 +165,15 @@ def test_a_run_may_be_preempted_however_often_if_it_gets_further_each_time(tmp_p
     # The next driver knows it from the journal.
     known = {trial.number: (trial.runs[0].reports, trial.runs[0].in_vain) for trial in sweep.folder.trials().values()}
     assert known == {1: (1, 21), 2: (24, 1), 3: (24, 1)}
+
+
+def test_a_run_that_is_tried_again_without_its_folder_gets_further_from_its_start(tmp_path):
+    run = TrialRun(tmp_path / "lost", ended="failed", in_vain=21, reports=50)
+    run.try_again()
+    for epochs in (1, 2):
+        run.begin()
+        run.reach(epochs)
+        assert run.in_vain == 0
 
 
 def test_a_broken_device_is_told_from_a_broken_program():
