@@ -46,11 +46,13 @@ class Experiment:
         return f"{self.spec.network}, {self.model.keras_model.count_params():,} parameters"
 
     def check_sizes(self) -> dict[str, int]:
-        """Checks a prepared dataset. Raises SpecError: an empty split, or a batch larger than the training split.
+        """Checks a prepared dataset. Raises SpecError: a split is missing, empty, or smaller than a training batch.
 
         Returns:
             the samples of each split.
         """
+        for name in SPLIT_NAMES:
+            self._split(name)
         sizes = {str(name): size for name, size in self.dataset.sizes().items()}
         problems = [f"dataset '{self.spec.dataset}': the {name} split is empty." for name in sizes if not sizes[name]]
         if 0 < sizes["train"] < self.train_args.batch_size:
@@ -62,24 +64,31 @@ class Experiment:
         return sizes
 
     def check_samples(self) -> None:
-        """Checks the first samples of a prepared dataset. Raises SpecError: one has another form than it should."""
+        """Checks the first samples of a prepared dataset. Raises SpecError: one has another form than it should.
+
+        Call it where TensorFlow may look for devices, as a user's own dataset may use it.
+        """
         for name in SPLIT_NAMES:
-            if problem := _split_problem(self.dataset, name):
+            if problem := _sample_problem(self._split(name), name, self.dataset.data_spec):
                 raise SpecError(f"dataset '{self.spec.dataset}': {problem}")
 
+    def _split(self, name: SplitName) -> Split:
+        split: Any = self.dataset.split(name)
+        if not isinstance(split, Split):
+            words = f"split('{name}') must return a Split. {received(split)}"
+            raise SpecError(f"dataset '{self.spec.dataset}': {words}")
+        return split
 
-def _split_problem(dataset: Dataset, name: SplitName) -> str | None:
-    """What is wrong with a split, which may be a user's, or its first sample; None if nothing."""
-    split: Any = dataset.split(name)
-    if not isinstance(split, Split):
-        return f"split('{name}') must return a Split. {received(split)}"
+
+def _sample_problem(split: Split, name: SplitName, data_spec: DataSpec) -> str | None:
+    """What is wrong with the first sample of a split, which may be a user's; None if nothing."""
     if not len(split):
         return None  # reported with its size
     batch: Any = split.batch(np.zeros(1, np.int64))
     if not isinstance(batch, Mapping) or not {"image", "label"} <= batch.keys():
         came = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else type(batch).__name__
         return f"batch() of the {name} split must return a dict of arrays with image and label. Received: {came}."
-    images, shape = np.asarray(batch["image"]), (1, *dataset.data_spec.input_shape)
+    images, shape = np.asarray(batch["image"]), (1, *data_spec.input_shape)
     pairs = zip(images.shape, shape, strict=False)
     if images.dtype != np.uint8 or images.ndim != 4 or any(side not in (None, found) for found, side in pairs):
         wanted = f"images uint8 {shape} for one position"

@@ -147,7 +147,6 @@ def run(argv: Sequence[str], prog: str = "run_experiment") -> int:
 def _dry_run(experiment: Experiment, run: Run | None = None) -> int:
     """Prints what would run or be resumed."""
     if experiment.dataset.is_prepared():
-        experiment.check_samples()
         experiment.check_sizes()
     if run is not None:
         status = run.status()
@@ -212,7 +211,6 @@ def _train(
         find_bundle(experiment.train_args.initial_weights).check_files()
     experiment.dataset.prepare()
     if isinstance(run, str):
-        experiment.check_samples()
         experiment.check_sizes()
         check_learnable(experiment)
     if on_nodes is not None:

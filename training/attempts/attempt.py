@@ -54,10 +54,10 @@ def attempt(
     try:
         experiment = experiment or assemble(run.spec, has_begun=run.has("environment.json"))
         experiment.dataset.prepare()
-        experiment.check_samples()
         experiment.check_sizes()
         check_learnable(experiment)
         os.environ.update(lease.environ)  # before TensorFlow looks for devices
+        experiment.check_samples()  # a user's own code, which may use TensorFlow
         devices = [f"{device.name} {device.uuid}" for device in lease.devices] or ["cpu"]
         _record_environment(run, experiment, devices)
         if is_extension:
