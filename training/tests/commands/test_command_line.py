@@ -100,14 +100,14 @@ def test_a_bug_keeps_its_traceback(capsys):
 
 
 @pytest.mark.parametrize(
-    ("content", "encoding", "kind", "why"),
+    ("content", "encoding", "why"),
     [
-        (b"ab", "utf-16", "UnicodeError", "UTF-16 stream does not start with BOM."),
-        (b"gr\xfc", "utf-8", "UnicodeDecodeError", "a text is not utf-8: invalid start byte at byte 2. Save it as"),
+        (b"ab", "utf-16", "tream does not start with BOM"),  # of a type that depends on the version of Python
+        (b"gr\xfc", "utf-8", "a text is not utf-8: invalid start byte at byte 2. Save it as UTF-8."),
     ],
 )
 def test_a_text_that_code_of_the_user_cannot_decode_is_said_with_the_line(
-    content, encoding, kind, why, capsys, tmp_path, monkeypatch
+    content, encoding, why, capsys, tmp_path, monkeypatch
 ):
     text = "import io\nfrom text_recognizer.networks import Network\n\n\nclass Net(Network):\n"
     text += "    def build(self, input_shape, output_shape):\n"
@@ -119,8 +119,9 @@ def test_a_text_that_code_of_the_user_cannot_decode_is_said_with_the_line(
     build = resolve("network", f"{name}:Net")().build
     assert guarded(lambda: build((8, 8, 1), (2,))) == 2
     printed = capsys.readouterr().err
-    where = f"{tmp_path}/{name}.py, line 7, in build, or in what it calls"
-    assert printed.startswith(f"error: {kind} in your own code: {where}: {why}")
+    assert printed.startswith("error: Unicode")
+    assert f"Error in your own code: {tmp_path}/{name}.py, line 7, in build, or in what it calls: " in printed
+    assert why in printed
     assert "Traceback" not in printed
 
 
