@@ -17,7 +17,8 @@ def where_included(path: str | Path) -> str:
     """For an error about a missing file: where the program includes it, such as an experiment; "" if it does not."""
     included = REPOSITORY / path
     # Unlike Path.is_file, this takes any text.
-    return f" The included file of that name is {included}." if os.path.isfile(included) else ""  # noqa: PTH113
+    is_included = os.path.isfile(included) and ".." not in included.parts  # noqa: PTH113
+    return f" The included file of that name is {included}." if is_included else ""
 
 
 def data_folder() -> Path:
