@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,29 @@ import numpy as np
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.waiting import PATIENCE_S, wait_until
+from text_recognizer.trust import VARIABLE
 from training.devices.cpu_slots import cpu_slots
 from training.files import processes
 from training.runs.run import Run
 
 ODD = "training.tests.executors.odd_networks"
+
+DRIVER = """
+import os, sys, time
+from pathlib import Path
+from training.devices.requests import DeviceRequest
+from training.executors.local import LocalExecutor
+from training.runs.causes import Cause
+from training.runs.run import Run
+isolation, gpu, grace_s, *folders = sys.argv[1:]
+executor = LocalExecutor(2, DeviceRequest.parse(gpu), isolation, (), grace_s=float(grace_s))
+if "OTHER_CHILD" in os.environ and (child := os.fork()):
+    Path(os.environ["OTHER_CHILD"]).write_text(str(child))
+elif "OTHER_CHILD" in os.environ:
+    time.sleep(600)
+for job in [executor.submit(Run.open(Path(folder))) for folder in folders]:
+    job.wait()
+"""
 
 # A convolution's sums are divided among threads: runs with different numbers of them differ.
 LENET: dict[str, Any] = {
@@ -126,3 +145,16 @@ def is_gone(pid: int) -> bool:
 def wait_for_file(path: Path) -> str:
     """What a file holds, once it holds something."""
     return wait_until(lambda: path.read_text() if path.exists() else "")
+
+
+def start_driver(isolation, gpu, grace_s, *runs, **environ):
+    folders = [str(run.folder) for run in runs]
+    trusted = {VARIABLE: ODD, **environ}
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, isolation, gpu, str(grace_s), *folders], env={**os.environ, **trusted}
+    )
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.wait()

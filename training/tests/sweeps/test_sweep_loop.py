@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import re
 import signal
 import threading
 import time
@@ -19,10 +18,8 @@ from training.runs.run import Run
 from training.sweeps import ledger
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
-from training.sweeps.judge import Judge
 from training.sweeps.limits import Limits
 from training.sweeps.results.leaderboard import write_leaderboard
-from training.sweeps.search.base import Suggestion
 from training.sweeps.trials import Trial, read_trials
 from training.tests.sweeps.sweep_support import (
     SPACE,
@@ -385,36 +382,3 @@ def test_a_trial_that_is_over_is_looked_at_once_for_the_best_and_the_counts(tmp_
         monkeypatch.setattr(Trial, name, property(looks.append))
     assert (history.best(), history.counts(), history.next_number) == (best, {"finished": 6}, 7)
     assert (history.unfinished(), looks) == ([], [])
-
-
-@pytest.mark.parametrize(
-    ("suggested", "problem"),
-    [
-        ({"network_args.layer_size": 8}, "a Suggestion, of a point and a reason that are both dicts, or None."),
-        (Suggestion([8]), "a Suggestion, of a point and a reason that are both dicts, or None."),  # type: ignore[arg-type]
-        (
-            Suggestion({"network_args.layer_sizes": 8, "network_args.num_layers": 1}),
-            "a Suggestion with a value for each of: network_args.layer_size, network_args.num_layers.",
-        ),
-    ],
-)
-def test_a_suggestion_that_is_none_is_refused(tmp_path, suggested, problem):
-    sweep, _ = sweep_of(GRID, tmp_path, MadeUpExecutor(by_layer_size))
-    sweep._search = types.SimpleNamespace(ask=lambda number: suggested)  # type: ignore[assignment]
-    expected = re.escape(f"search 'SimpleNamespace': ask() must return {problem} Received: ")
-    with pytest.raises(SpecError, match=expected):
-        begin_trial(sweep)
-
-
-def test_a_decision_or_job_that_is_none_is_refused(tmp_path):
-    class Jobless(MadeUpExecutor):
-        def submit(self, run: Run, **launch: Any) -> Any:
-            return run
-
-    sweep, _ = sweep_of(GRID, tmp_path, Jobless(by_layer_size))
-    with pytest.raises(SpecError, match=r"executor 'Jobless': submit\(\) must return a Job. Received: "):
-        sweep.run()
-    rule: Any = types.SimpleNamespace(decide=lambda run_id: True)
-    trial = sweep.trials[1]
-    with pytest.raises(SpecError, match=r"decide\(\) must return a Decision. Received: True."):
-        Judge(rule, "val_loss", sweep.folder).ends(trial, trial.runs[0])
