@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
 from text_recognizer.errors import SpecError, reason
 from text_recognizer.recipes import OptimizerRecipe
@@ -36,16 +36,28 @@ class KerasOptimizer(OptimizerRecipe):
         clip_norm: float | None = None,
         clip_value: float | None = None,
     ) -> "keras.optimizers.Optimizer":
-        import keras
-
         arguments = dict(self.arguments)
         if weight_decay is not None:
             arguments["weight_decay"] = weight_decay
         try:
-            optimizer_class = getattr(keras.optimizers, self.keras_class)
-            return optimizer_class(learning_rate, global_clipnorm=clip_norm, clipvalue=clip_value, **arguments)
+            return self._class()(learning_rate, global_clipnorm=clip_norm, clipvalue=clip_value, **arguments)
         except (AttributeError, TypeError, ValueError) as error:
             raise SpecError(f"train_args.optimizer: Keras refuses {self.keras_class}: {reason(error)}.") from error
+
+    def _class(self) -> "type[keras.optimizers.Optimizer]":
+        import keras
+
+        return getattr(keras.optimizers, self.keras_class)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class MuonOptimizer(KerasOptimizer):
+    """Muon as in text_recognizer/muon.py, which also handles convolutions and the gates of recurrent layers."""
+
+    def _class(self) -> "type[keras.optimizers.Optimizer]":
+        from text_recognizer.muon import Muon
+
+        return Muon
 
 
 def adadelta(rho: Decay = 0.95, epsilon: Epsilon = 1e-7) -> KerasOptimizer:
@@ -68,6 +80,18 @@ def adamw(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7, a
 
 def lion(beta_1: Decay = 0.9, beta_2: Decay = 0.99) -> KerasOptimizer:
     return KerasOptimizer("Lion", 1e-4, {"beta_1": beta_1, "beta_2": beta_2})
+
+
+def muon(
+    momentum: Decay = 0.95,
+    newton_schulz_steps: Annotated[int, Ge(1), Le(20)] = 5,
+    beta_1: Decay = 0.9,
+    beta_2: Decay = 0.999,
+    epsilon: Epsilon = 1e-7,
+) -> MuonOptimizer:
+    """Muon (Jordan and others 2024) for matrices, AdamW for vectors and output layers. Changes have AdamW's size."""
+    adam = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    return MuonOptimizer("Muon", 2e-3, {"momentum": momentum, "newton_schulz_steps": newton_schulz_steps, **adam})
 
 
 def nadam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7) -> KerasOptimizer:

@@ -63,7 +63,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "optimizer": {
         name: f"text_recognizer.optimizers:{name}"
-        for name in ("adadelta", "adagrad", "adam", "adamw", "lion", "nadam", "rmsprop", "sgd")
+        for name in ("adadelta", "adagrad", "adam", "adamw", "lion", "muon", "nadam", "rmsprop", "sgd")
     },
     "schedule": {
         "constant": "text_recognizer.schedules:Constant",

@@ -272,6 +272,8 @@ def test_optimizers_take_only_what_keras_takes():
 
     for name in names("optimizer"):
         recipe = resolve("optimizer", name)()
+        if name == "muon":  # ours, in test_muon.py
+            continue
         parameters = inspect.signature(getattr(keras.optimizers, recipe.keras_class)).parameters
         assert set(recipe.arguments) <= set(parameters), name
         for argument, value in recipe.arguments.items():

@@ -32,6 +32,7 @@ FLOORS = [
     {"text_recognizer.named_part"},
     {"text_recognizer.reading_order", "text_recognizer.datasets.base", "text_recognizer.networks"},
     {"text_recognizer.recipes"},
+    {"text_recognizer.muon"},
     {"text_recognizer.optimizers", "text_recognizer.schedules"},
     {"text_recognizer.images", "text_recognizer.augmentation", "text_recognizer.decoding"},
     {"text_recognizer.datasets.line_source", "text_recognizer.layout"},
