@@ -91,7 +91,7 @@ def muon(
 ) -> MuonOptimizer:
     """Muon (Jordan and others 2024) for matrices, AdamW for vectors and output layers. Changes have AdamW's size."""
     adam = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
-    return MuonOptimizer("Muon", 2e-3, {"momentum": momentum, "newton_schulz_steps": newton_schulz_steps, **adam})
+    return MuonOptimizer("Muon", 4e-3, {"momentum": momentum, "newton_schulz_steps": newton_schulz_steps, **adam})
 
 
 def nadam(beta_1: Decay = 0.9, beta_2: Decay = 0.999, epsilon: Epsilon = 1e-7) -> KerasOptimizer:
