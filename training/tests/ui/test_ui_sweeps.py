@@ -211,6 +211,24 @@ def test_every_trial_is_a_point_of_the_scatter_also_beside_others_at_its_place(r
             assert browser.value(points) == 6, name
 
 
+def test_small_values_have_different_labels_on_an_axis_and_epochs_are_whole(root, browser):
+    run = quote(next(path.parent for path in root.glob("digits/*/spec.json")).relative_to(root).as_posix())
+    with served(root) as address:
+        browser.open(f"{address}#/devices", 1280, 800)
+        wait_until(lambda: browser.value("typeof uPlot === 'function'"))
+        browser.value(
+            "window.axes = []; uPlot = new Proxy(uPlot, {construct: (made, how) => {"
+            "axes.push(how[0].axes); return new made(...how); }}); 0"
+        )
+        browser.value(f"location.hash = '#/run?run={run}'")
+        wait_until(lambda: browser.value("axes.length > 0"))
+        labels = browser.value(
+            "axes[0][1].values(null, [0, 0.00002, 0.0005, 0.0015, 0.30000000000000004, 15000, null])"
+        )
+        assert labels == ["0", "2e-5", "0.0005", "0.0015", "0.3", "15,000", ""]
+        assert browser.value("axes[0][0].incrs.slice(0, 4)") == [1, 2, 5, 10]
+
+
 MANY_ROWS = """window.fetch = async (path) => new Response(JSON.stringify(String(path).includes("/api/runs") ?
   {tick: 1, folder: "f", total: 9000, unread: 0, passed: 9000, columns: ["id"],
    rows: [...Array(9000).keys()].map((at) => [`g/${at}`, "finished", `run ${at}`])} : {})); 0"""

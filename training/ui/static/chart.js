@@ -6,7 +6,13 @@ const COLOURS = ["#3b76e1", "#e0662a", "#1f9d57", "#b04fc4", "#c99700", "#19a3b5
 const NOT_CURVES = new Set(["epoch", "step", "time", "best_epoch"]);
 export const AXES = ["epoch", "step", "minutes"];
 
+const WHOLE = Array.from({ length: 36 }, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3));
+const PLAIN = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
+
 export const colour = (at) => COLOURS[at % COLOURS.length];
+
+// The label of a tick. uPlot's own rounds to three decimals, where learning rates are all the same.
+export const tick = (value) => (value === null ? "" : value && Math.abs(value) < 1e-4 ? Number(value.toPrecision(6)).toExponential() : PLAIN.format(value));
 
 export function metricsOf(rows) {
   const names = new Set();
@@ -68,7 +74,11 @@ export function chart(title, large = false) {
       width: Math.max(place.clientWidth, 200),
       height: large ? 340 : 220,
       scales: { x: { time: false, ...(logX ? { distr: 3 } : {}) }, y: log ? { distr: 3 } : {} },
-      axes: [{ ...line, label: axis, labelSize: 18, size: 34, ...(names ? { values: (_, at) => at.map((one) => names[one] ?? "") } : {}) }, { ...line, size: 64 }],
+      axes: [
+        { ...line, label: axis, labelSize: 18, size: 34, ...(axis === "epoch" || axis === "step" ? { incrs: WHOLE } : {}),
+          values: (_, at) => at.map((one) => (names ? names[one] ?? "" : tick(one))) },
+        { ...line, size: 64, values: (_, at) => at.map(tick) },
+      ],
       series: [{ label: axis }, ...lines],
       legend: { live: true },
       hooks: { draw: [(shown) => drawBars(shown, last[0])] },
