@@ -1,7 +1,7 @@
 """Changes the decoding of a trained line reader."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from text_recognizer.errors import SpecError
 from text_recognizer.models.base import Model
@@ -17,7 +17,7 @@ def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]
     Raises:
         SpecError: the model has no decoder, or the arguments contradict each other.
     """
-    if not isinstance(model, LineModelCtc):
+    if not model.has_decoder:
         raise SpecError(
             f"the model '{bundle.spec.model}' cannot be decoded in another way: only LineModelCtc "
             "and similar models can."
@@ -26,12 +26,13 @@ def decode_otherwise(model: Model, bundle: Bundle, model_args: Mapping[str, Any]
     asked = {**bundle.spec.model_args, **model_args}
     if asked.get("language_model") is None and not asked.get("lexicon"):
         changes["model_args.language_model_texts"] = None  # they would not be used
-    fresh = build_model(bundle.spec.override(changes), bundle.data_spec)
-    assert isinstance(fresh, LineModelCtc)
-    old, new = model.decoder, fresh.decoder
-    model.decoder = new
+    reader, fresh = (
+        cast(LineModelCtc, one) for one in (model, build_model(bundle.spec.override(changes), bundle.data_spec))
+    )
+    old, new = reader.decoder, fresh.decoder
+    reader.decoder = new
     learnt = old.is_ready and (old.order, old.uses_lexicon) == (new.order, new.uses_lexicon)
     if learnt and old.beam_width is not None:
         fresh.read_files(bundle.folder)
     new.is_ready = learnt or not new.needs_tuning
-    return model, not new.is_ready
+    return reader, not new.is_ready

@@ -13,6 +13,8 @@ from text_recognizer.wording import received
 if TYPE_CHECKING:
     import keras
 
+    from text_recognizer.schedules import ReduceOnPlateau
+
     Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
 
@@ -49,6 +51,11 @@ class ScheduleRecipe(ABC):
     @abstractmethod
     def build(self, learning_rate: float, total_steps: int) -> "Rate":
         """A constant rate, or a function of the step, counted from 0; `total_steps`: steps of the whole training."""
+
+    @property
+    def on_plateau(self) -> "ReduceOnPlateau | None":
+        """How a constant rate falls when the monitored metric stalls; None: it does not."""
+        return None
 
 
 class AugmentationRecipe(ABC):

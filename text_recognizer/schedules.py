@@ -85,3 +85,7 @@ class ReduceOnPlateau(Constant):
     patience: Annotated[int, Ge(1)] = 5
     min_delta: Annotated[float, Ge(0)] = 1e-4
     min_learning_rate: Annotated[float, Ge(0)] = 0.0
+
+    @property
+    def on_plateau(self) -> "ReduceOnPlateau":
+        return self

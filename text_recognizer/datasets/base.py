@@ -2,6 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -96,6 +97,12 @@ class Split(ABC):
         """(n,) widths of the images in pixels, without padding; None if all are of one width."""
         return None
 
+    partly_annotated: frozenset[str] = frozenset()  # names of pages with lines that are not annotated
+
+    def line_boxes(self, position: int) -> NDArray[np.float32] | None:  # noqa: ARG002 - of pages only
+        """(lines, 4) x1, y1, x2, y2 of the lines of a page in pixels of its image; None if unknown."""
+        return None
+
 
 class Dataset(ABC):
     """A dataset by name. Its constructor's arguments are the spec's `dataset_args`; it touches no file.
@@ -114,6 +121,8 @@ class Dataset(ABC):
         usual = {f"{name}={one.default!r}" for name, one in parameters.items()}
         others = ["…"] if parameters.keys() - known.keys() else []  # the class keeps them in another form
         return f"{self.name}({', '.join([one for one in shown if one not in usual] + others)})"
+
+    joined: "Sequence[Dataset]" = ()  # the datasets of its `parts`, for one that joins others
 
     @property
     def name(self) -> str:

@@ -59,6 +59,7 @@ class Model(ABC):
     target: ClassVar[str]  # what an image must show, as in DataSpec.target
     unit: ClassVar[str] = "image"  # what a sample is called
     untrainable: ClassVar[str] = "nothing to learn"  # the problem of samples that `trainable` leaves out
+    has_decoder: ClassVar[bool] = False  # its `decoder` is a LineDecoder that can be exchanged, as in LineModelCtc
     score_batch_size: int = 512  # maximum batch size when a split is scored
     xla_refuses: ClassVar[str | None] = None  # part of the training step without an XLA kernel
     runtime: Callable[[NDArray[np.uint8]], NDArray[Any]] | None = None  # computes `outputs` instead of Keras

@@ -49,6 +49,7 @@ class LineModelCtc(ReadsLines):
 
     network: FrameNetwork
     xla_refuses = "the CTC loss"
+    has_decoder = True
     untrainable = "more characters than the network has frames for the width"
 
     def __init__(

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from text_recognizer.datasets.base import DataSpec, Split
-from text_recognizer.datasets.pages.pixel_split import PixelSplit
 from text_recognizer.decoding.greedy import log_softmax
 from text_recognizer.errors import SpecError
 from text_recognizer.layout.cores import CONFIDENT, CORE_CLASSES, FOUND, lines_of, shapes_of
@@ -160,14 +159,13 @@ def _together(outputs: NDArray[Any], of_mirrored: NDArray[Any]) -> NDArray[Any]:
 
 def _annotated(scored: ScoredBatch) -> list[Boxes]:
     """The boxes of the lines of each page, if the split has them: a map of pixel classes loses narrow lines."""
-    if isinstance(scored.split, PixelSplit):
-        return [scored.split.line_boxes(position) for position in scored.positions.tolist()]
-    return [line_boxes(page) for page in scored.batch["label"]]
+    rows = zip(scored.positions.tolist(), scored.batch["label"], strict=True)
+    known = [(scored.split.line_boxes(position), page) for position, page in rows]
+    return [line_boxes(page) if boxes is None else boxes for boxes, page in known]
 
 
 def _partly_annotated(split: Split, positions: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
-    partial = split.partly_annotated if isinstance(split, PixelSplit) else frozenset()
-    names = split.ids
+    partial, names = split.partly_annotated, split.ids
     return np.array([bool(names and names[position] in partial) for position in positions.tolist()], bool)
 
 

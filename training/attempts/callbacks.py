@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from text_recognizer.models.metric import Metric
+from text_recognizer.recipes import ScheduleRecipe
 from text_recognizer.schedules import ReduceOnPlateau
 from text_recognizer.train_args import EarlyStopping, TrainArgs
 
@@ -67,13 +68,14 @@ class Plateau(_Patience):
 
 
 def decisions(
-    args: TrainArgs, schedule: Any, reported: Mapping[str, Metric]
+    args: TrainArgs, schedule: ScheduleRecipe, reported: Mapping[str, Metric]
 ) -> tuple[BestEpoch, EarlyStop | None, Plateau | None]:
     """The decisions of a training, by what an epoch reports."""
     stopping = args.early_stopping
+    reducing = schedule.on_plateau
     watched = (stopping and stopping.monitor) or args.monitor
     return (
         BestEpoch(args.monitor, reported[args.monitor]),
         EarlyStop(stopping, watched, reported[watched]) if stopping else None,
-        Plateau(schedule, args.monitor, reported[args.monitor]) if isinstance(schedule, ReduceOnPlateau) else None,
+        Plateau(reducing, args.monitor, reported[args.monitor]) if reducing else None,
     )

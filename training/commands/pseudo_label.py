@@ -194,7 +194,7 @@ def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
         {"train_args.initial_weights": None}
     )  # they may be gone, and the bundle's own are used instead
     try:
-        dataset: Dataset = assemble(spec).dataset
+        dataset: Any = assemble(spec).dataset
         dataset.prepare()
     except DataError as error:
         raise DataError(
@@ -206,7 +206,7 @@ def _transcribed(bundle: Bundle) -> tuple[Dataset, list[dict[str, Any]]]:
             f"the data of {bundle.folder} has changed since it was trained, and its validation and test splits "
             f"with it. Train again first."
         )
-    if not isinstance(dataset, JoinedLinesDataset):
+    if not dataset.joined:
         return dataset, [{"dataset": bundle.spec.dataset, "dataset_args": bundle.spec.dataset_args}]
     parts = tuple(part for part in dataset.parts if not _is_pseudo(part))
     return JoinedLinesDataset(parts), [to_json(part) for part in parts]
@@ -227,8 +227,9 @@ def _known(dataset: Dataset) -> dict[int, Reason]:
 
 
 def _first(dataset: Dataset) -> LineDataset:
-    first = dataset.joined[0] if isinstance(dataset, JoinedLinesDataset) else dataset
-    assert isinstance(first, LineDataset)
+    first = dataset.joined[0] if dataset.joined else dataset
+    if not isinstance(first, LineDataset):
+        raise SpecError(f"the dataset '{first.name}' must be a LineDataset, to prepare other lines as it does its own.")
     return first
 
 

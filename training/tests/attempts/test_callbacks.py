@@ -1,9 +1,9 @@
 import math
 
 from text_recognizer.models.metric import LOSS, Metric
-from text_recognizer.schedules import ReduceOnPlateau
-from text_recognizer.train_args import EarlyStopping
-from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau
+from text_recognizer.schedules import Constant, ReduceOnPlateau
+from text_recognizer.train_args import EarlyStopping, TrainArgs
+from training.attempts.callbacks import BestEpoch, EarlyStop, Plateau, decisions
 
 
 def rows(*values, name="val_loss"):
@@ -65,3 +65,13 @@ def test_improvement_follows_the_direction_that_the_metric_declares():
     assert not rises.improves(0.2, 0.1, min_delta=0.15)
     assert rises.improves(0.2, None)
     assert not rises.improves(math.nan, None)
+
+
+def test_a_schedule_from_elsewhere_may_fall_on_a_plateau_too():
+    class Halved(Constant):
+        on_plateau = ReduceOnPlateau(factor=0.5, patience=1)
+
+    made = [decisions(TrainArgs(), schedule, {"val_loss": LOSS})[2] for schedule in (Halved(), Constant())]
+    assert made[1] is None
+    assert made[0] is not None
+    assert made[0].args.factor == 0.5
