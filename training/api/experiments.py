@@ -99,12 +99,17 @@ class SweepResult(Table):
         self.folder = find_sweep(str(folder)).path
 
     @property
-    def trials(self) -> list[dict[str, str]]:
-        """The rows of leaderboard.csv, best first: trial, state, metric, swept parameters, run. Empty at first."""
+    def trials(self) -> list[dict[str, Any]]:
+        """The rows of leaderboard.csv, best first: trial, state, metric, swept parameters, run. Empty at first.
+
+        Numbers are numbers; None stands for no value.
+        """
+        from training.sweeps.results.leaderboard import cell_value
+
         if not (self.folder / "leaderboard.csv").exists():
             return []
         with open(self.folder / "leaderboard.csv", encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+            return [{name: cell_value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
     @property
     def best_spec(self) -> ExperimentSpec:
@@ -123,8 +128,10 @@ class SweepResult(Table):
         return Run(self.folder / name if (self.folder / name).exists() else name)
 
     def _table(self) -> tuple[list[str], list[list[str]]]:
+        from training.terminal.tables import shown
+
         trials = self.trials
-        return list(trials[0]) if trials else ["trial"], [list(row.values()) for row in trials]
+        return list(trials[0]) if trials else ["trial"], [list(map(shown, row, row.values())) for row in trials]
 
     def __repr__(self) -> str:
         return f"sweep {self.folder}\n{super().__repr__()}"

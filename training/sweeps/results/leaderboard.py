@@ -36,12 +36,27 @@ def write_leaderboard(plan: SweepPlan, folder: SweepFolder, history: History) ->
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)
-    for line in cells:  # None becomes an empty cell
-        writer.writerow([json.dumps(cell) if isinstance(cell, (dict, list, bool)) else cell for cell in line])
+    for line in cells:
+        writer.writerow(map(cell_text, line))
     folder.write_text("leaderboard.csv", text.getvalue())
     spec = best_spec(plan, history)
     if spec is not None:
         folder.write_text("best_spec.json", json.dumps(spec, indent=2, ensure_ascii=False) + "\n")
+
+
+def cell_value(text: str) -> Any:
+    """The value of a cell of leaderboard.csv; None if it is empty."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
+
+
+def cell_text(value: Any) -> str:
+    """JSON; a text as it is unless it could be taken for JSON, like "10" or the empty one."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) and cell_value(value) == value else json.dumps(value)
 
 
 def best_spec(plan: SweepPlan, history: History) -> dict[str, Any] | None:

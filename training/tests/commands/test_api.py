@@ -337,7 +337,9 @@ def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
     }
     result = tr.run_sweep(sweep, base=SMALL, jobs=1, **CPU)
     assert [row["state"] for row in result.trials] == ["finished", "finished"]
-    assert result.best_spec.network_args["layer_size"] == int(result.trials[0]["network_args.layer_size"])
+    assert result.best_spec.network_args["layer_size"] == result.trials[0]["network_args.layer_size"]
+    assert result.trials[0]["val_loss"] < result.trials[1]["val_loss"]
+    assert f"  {result.trials[0]['val_loss']:.4f}  " in repr(result)
     assert result.best.spec == result.best_spec
     assert str(result.folder) in repr(result)
     assert "<th>val_loss</th>" in result._repr_html_()

@@ -19,7 +19,7 @@ from training.sweeps import ledger
 from training.sweeps.folder import SweepFolder
 from training.sweeps.history import History
 from training.sweeps.limits import Limits
-from training.sweeps.results.leaderboard import write_leaderboard
+from training.sweeps.results.leaderboard import cell_text, cell_value, write_leaderboard
 from training.sweeps.trials import Trial, read_trials
 from training.tests.sweeps.sweep_support import (
     SPACE,
@@ -382,3 +382,12 @@ def test_a_trial_that_is_over_is_looked_at_once_for_the_best_and_the_counts(tmp_
         monkeypatch.setattr(Trial, name, property(looks.append))
     assert (history.best(), history.counts(), history.next_number) == (best, {"finished": 6}, 7)
     assert (history.unfinished(), looks) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "value", [None, 4, 0.1, 1e-05, float("inf"), True, "adam", "10", "true", "", '"', [1, "a"], {"a": 1}]
+)
+def test_a_cell_of_the_leaderboard_is_read_as_it_was_written(value):
+    read = cell_value(cell_text(value))
+    assert (read, type(read)) == (value, type(value))
+    assert cell_text("adam") == "adam"
