@@ -35,7 +35,7 @@ class Tally:
         self._model = model
         self._chosen = np.arange(len(split)) if chosen is None else chosen
         self._names = [metric.name for metric in model.metrics]
-        self._learnable = self._chosen[model.trainable(split)[self._chosen]]
+        self._learnable = self._chosen[model.can_be_learnt(split)[self._chosen]]
         self._losses = np.full(len(split), math.nan)
         self._parts = np.zeros((len(split), len(self._names), 2))
 
@@ -115,7 +115,7 @@ def prediction_rows(
         readings = model.readings(scored.outputs, scored.batch.get("width"))
         if tally is not None:
             tally.add(scored, model.counts(scored, readings))
-        details = model.details(scored, readings)
+        details = model.detailed(scored, readings)
         columns = zip(scored.positions.tolist(), readings, scored.losses.tolist(), details, strict=True)
         for position, reading, loss, more in columns:
             rows[position] = {

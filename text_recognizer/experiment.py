@@ -214,11 +214,14 @@ def _problems_together(
         network.check(model.data_spec.input_shape, model.output_shape)
     except ValueError as error:
         yield Problem(f"network '{spec.network}' does not fit dataset '{spec.dataset}': {reason(error)}.", "network")
-    undeclared = [one for one in (*model.metrics, *model.metrics_in_training) if not isinstance(one, Metric)]
+    undeclared: list[object] = []
+    for declared in (model.metrics, model.metrics_in_training):
+        in_order = isinstance(declared, list | tuple)
+        undeclared += [one for one in declared if not isinstance(one, Metric)] if in_order else [declared]
     for metric in undeclared:
         yield (
-            f"model '{spec.model}' must declare each metric with its direction: "
-            f'Metric("iou", larger_is_better=True) of text_recognizer.models. {received(metric)}'
+            f"model '{spec.model}' must declare metrics and metrics_in_training as tuples, and each metric with its "
+            f'direction: Metric("iou", larger_is_better=True) of text_recognizer.models. {received(metric)}'
         )
     if train_args is None:
         return

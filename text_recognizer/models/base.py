@@ -1,8 +1,10 @@
 """Model: a network with the meaning of its outputs, loss and metrics."""
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -170,6 +172,29 @@ class Model(ABC):
             raise SpecError(
                 f"model '{type(self).__name__}': decode() must return a list of Predictions, one for each sample, "
                 f"here {len(outputs)}. {received(found)}"
+            )
+        return found
+
+    def detailed(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:
+        """What `details` returns. Raises SpecError: it is not one dict of JSON values for each sample."""
+        found: Any = self.details(scored, readings)
+        with suppress(TypeError, ValueError):  # the first one has the types of all
+            are_dicts = isinstance(found, list | tuple) and all(isinstance(one, dict) for one in found)
+            if are_dicts and len(found) == len(readings) and json.dumps(found[:1]):
+                return list(found)
+        raise SpecError(
+            f"model '{type(self).__name__}': details() must return a list of dicts of JSON values, one for each "
+            f"sample, here {len(readings)}. {received(found)}"
+        )
+
+    def can_be_learnt(self, split: Split) -> NDArray[np.bool_]:
+        """What `trainable` returns. Raises SpecError: it is not a bool for each sample."""
+        found = np.asarray(self.trainable(split))
+        if found.dtype != np.bool_ or found.shape != (len(split),):
+            came = f"Received: {found.dtype} {found.shape}." if found.ndim else received(found.item())
+            raise SpecError(
+                f"model '{type(self).__name__}': trainable() must return an array bool ({len(split)},), whether each "
+                f"sample can be trained on. {came}"
             )
         return found
 

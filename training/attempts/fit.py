@@ -68,7 +68,7 @@ class Training:
         self.train_split: Split = experiment.dataset.split("train")
         self.validation_split: Split = experiment.dataset.split("validation")
         self._logged = {row["epoch"]: row for row in rows_logged if "epoch" in row}
-        trainable = self.model.trainable(self.train_split)
+        trainable = self.model.can_be_learnt(self.train_split)
         warnings = data_warnings(self.model, self.train_split, self.validation_split, trainable)
         remarks = [text for name in LOOKED_AT_IN_TRAINING for text in experiment.dataset.remarks(name)]
         for warning in [*warnings, *remarks]:
@@ -174,7 +174,7 @@ class Training:
         # Evaluates one sample now, so that errors of a model's evaluation appear before the first epoch.
         for scored in self.model.score(self.validation_split, np.zeros(1, np.int64)):
             check_counts(self.model, self.model.counts(scored), len(scored.positions))
-            self.model.readings(scored.outputs, scored.batch.get("width"))
+            self.model.detailed(scored, self.model.readings(scored.outputs, scored.batch.get("width")))
         example = self.model.arranged(self.train_split.batch(np.zeros(1, dtype=np.int64)))
         parts = self.model, self.network, self.optimizer, self.augmentation
         self._step = TrainStep(*parts, args, self.devices, example)

@@ -39,7 +39,7 @@ def check_learnable(experiment: Experiment) -> None:
     """
     experiment.model.check_texts()
     train = experiment.dataset.split("train")
-    if experiment.model.trainable(train).any():
+    if experiment.model.can_be_learnt(train).any():
         return
     model, left_out = experiment.model, np.arange(len(train))
     raise SpecError(
@@ -56,7 +56,7 @@ def left_out_table(experiment: Experiment) -> str | None:
     rows = [("split", "name", "text")]
     for name in LOOKED_AT_IN_TRAINING:
         split = experiment.dataset.split(name)
-        left_out = np.flatnonzero(~experiment.model.trainable(split)).tolist()
+        left_out = np.flatnonzero(~experiment.model.can_be_learnt(split)).tolist()
         rows += [(name, _name(split, position), split.text(position)) for position in left_out]
     if len(rows) == 1:
         return None

@@ -71,9 +71,10 @@ def test_a_metric_that_is_declared_and_not_counted_is_named_before_training(trai
     [
         ("Terse", "decode() must return a list of Predictions, one for each sample, here 1. Received: ['"),
         ("Mean", "loss() must return the loss of each sample, of shape (B,), in keras.ops. Received: "),
+        ("Vague", "details() must return a list of dicts of JSON values, one for each sample, here 1. Received: None."),
     ],
 )
-def test_a_wrong_decoding_or_loss_is_named_before_training(train, capfd, model, expected):
+def test_a_wrong_result_of_a_method_is_named_before_training(train, capfd, model, expected):
     assert train(model, monitor="val_parity_accuracy") == 2
     assert f"model '{model}': {expected}" in capfd.readouterr().err
     assert find_run("last").rows() == []
@@ -82,8 +83,19 @@ def test_a_wrong_decoding_or_loss_is_named_before_training(train, capfd, model, 
 def test_a_metric_without_a_direction_is_refused_with_the_remedy(train, capfd):
     assert train("ByName", "--dry-run") == 2
     error = capfd.readouterr().err
-    assert "must declare each metric with its direction" in error
+    assert "and each metric with its direction" in error
     assert 'Metric("iou", larger_is_better=True)' in error
+
+
+def test_samples_to_train_on_that_are_no_flags_are_named_before_a_run_starts(train, capfd):
+    assert train("Untrained", monitor="val_parity_accuracy") == 2
+    said = "trainable() must return an array bool (216,), whether each sample can be trained on. Received: int64 (3,)."
+    assert f"model 'Untrained': {said}" in capfd.readouterr().err
+
+
+def test_a_model_whose_metrics_are_none_is_refused_with_the_remedy(train, capfd):
+    assert train("Unmeasured", "--dry-run") == 2
+    assert "model 'acme.models:Unmeasured' must declare metrics and metrics_in_training as" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -99,3 +99,23 @@ class ByName(CharacterModel):
     """Declares a metric by its name alone, as before metrics had a direction."""
 
     metrics: Any = ("accuracy", "iou")
+
+
+class Vague(Parity):
+    """Its details are nothing."""
+
+    def details(self, scored, readings):
+        return None
+
+
+class Untrained(Parity):
+    """Names the samples that can be trained on, instead of a flag for each."""
+
+    def trainable(self, split):
+        return np.arange(3)
+
+
+class Unmeasured(Parity):
+    """Its metrics are nothing."""
+
+    metrics: Any = None
