@@ -53,10 +53,11 @@ def data_arrays(shapes: Mapping[str, Sequence[int]]) -> list[str]:
     """The names of the arrays that are data, in the given order; `shapes` of all arrays of a store.
 
     Rejected samples are a report, not data: a reason may contain a path, and other versions may word it differently.
-    Empty reports count, as they did in older stores.
+    Empty reports count, as they did in older stores. Paths of images are none either: their folder may be moved.
     """
     offsets = shapes.get("rejected.name.offsets", (1,))
-    return [name for name in shapes if offsets[0] == 1 or not name.startswith("rejected.")]
+    no_data = ("paths",) if offsets[0] == 1 else ("paths", "rejected")
+    return [name for name in shapes if name.partition(".")[0] not in no_data]
 
 
 def summary(rejected: Sequence[Rejected], noun: str = "line") -> str:

@@ -76,7 +76,7 @@ class Store:
 
     @property
     def content_hash(self) -> str:
-        """sha256 of all arrays but those of rejected samples, recorded when they were written."""
+        """sha256 of all arrays but paths and rejected samples, recorded when they were written."""
         return str(self.meta["content_hash"])
 
     def array(self, name: str) -> NDArray[Any]:

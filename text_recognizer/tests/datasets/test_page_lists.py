@@ -59,6 +59,14 @@ def test_a_list_of_pages_is_read_and_entries_that_are_none_are_rejected(tmp_path
     assert dataset.split("train").groups == [name[:2] for name in dataset.split("train").ids]
 
 
+def test_a_folder_that_was_moved_has_the_same_content(tmp_path):
+    there = prepared(tmp_path / "there", {}).fingerprint
+    (tmp_path / "there").rename(tmp_path / "elsewhere")
+    moved = PageListDataset(str(tmp_path / "elsewhere" / "pages.json"), side=64)
+    moved.prepare()
+    assert moved.fingerprint == there
+
+
 def test_lines_outside_of_their_image_are_rejected_and_those_half_outside_cut(tmp_path):
     lines = [line(300, 10, 400, 30), line(10, 10, 2_000_000, 30, text="far"), line(-50, 40, 100, 60, text="left")]
     dataset = prepared(tmp_path, {"p": {"lines": lines}}, side=100, margin=0, preprocessing=())
