@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from text_recognizer.errors import RunError
@@ -127,6 +127,8 @@ def meeting(experiment: Experiment, cluster: Cluster | None = None) -> Iterator[
     others = range(1, len(cluster.addresses)) if cluster.rank == 0 else [0]
     if others:
         say(f"waiting for {', '.join(map(cluster.name, others))}")
+        # A name server may take seconds to answer.
+        threading.Thread(target=_warn_of_unknown_names, args=(cluster, others), daemon=True).start()
     peers = Peers(cluster, _await_others(cluster, facts) if cluster.rank == 0 else {0: _join_chief(cluster, facts)})
     try:
         yield peers
@@ -209,6 +211,15 @@ def _listening(cluster: Cluster) -> socket.socket:
             f"this is process 0 of TF_CONFIG, but cannot listen on {cluster.addresses[0]}: "
             f"{(error.strerror or str(error)).partition(' (while')[0]}. Give an address of this host, with a free port."
         ) from None
+
+
+def _warn_of_unknown_names(cluster: Cluster, ranks: Iterable[int]) -> None:
+    for rank in ranks:
+        try:
+            socket.getaddrinfo(*cluster.host_and_port(rank))
+        except (OSError, UnicodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            say(f"warning: this host does not know the name of {cluster.name(rank)}: {why}. Is it misspelt?")
 
 
 def _join_chief(cluster: Cluster, facts: Message) -> socket.socket:

@@ -248,3 +248,20 @@ def test_a_process_that_does_not_come_is_waited_for_so_long(rank, said, addresse
     monkeypatch.setattr(peers, "PATIENCE_S", 0.1)
     with pytest.raises(RunError, match=said), peers.meeting(experiment(), Cluster(tuple(addresses), rank)):
         pass
+
+
+def test_a_host_whose_name_is_unknown_is_named_at_once(addresses, monkeypatch, digits_prepared):
+    warned, said = threading.Event(), list[str]()
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("warning: "):
+            warned.set()
+
+    monkeypatch.setattr(peers, "say", say)
+    monkeypatch.setattr(peers, "PATIENCE_S", 0.1)
+    unknown = "h" * 70  # no label of a host name is longer than 63 characters
+    with pytest.raises(RunError), peers.meeting(experiment(), Cluster((addresses[0], f"{unknown}:12345"), 0)):
+        pass
+    assert warned.wait(PATIENCE_S)
+    assert f"this host does not know the name of process 1 ({unknown}:12345): " in said[-1]
