@@ -20,7 +20,7 @@ from training.views.index import Index
 from training.views.tails import Cursor, read_tail, reports
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 EXAMPLES = """examples:
   text-recognizer watch
@@ -28,6 +28,7 @@ EXAMPLES = """examples:
   text-recognizer watch --once --json
 """
 _REPORTED = ("val_character_error_rate", "val_accuracy", "val_loss", "loss")
+_UNLIMITED = 100_000
 
 
 class Watch(Command):
@@ -56,9 +57,9 @@ def _run(arguments: argparse.Namespace) -> int:
         runs = [{**row.to_json(), "reported": _reported(row)} for row in rows()]
         print(json.dumps({"runs": runs, "gpus": as_json(manager.status())}, indent=1))
     elif arguments.once or not console.is_terminal:
-        console.print(drawn(rows(), manager.status()))
+        console.print(drawn(rows(), manager.status(), console))
     else:
-        show_live(lambda: drawn(rows(), manager.status()), arguments.every, console)
+        show_live(lambda: drawn(rows(), manager.status(), console), arguments.every, console)
     return 0
 
 
@@ -70,23 +71,27 @@ def chosen(rows: Sequence[RunRow], ended: int) -> list[RunRow]:
     return [*at_work, *others[:ended]]
 
 
-def drawn(rows: Sequence[RunRow], status: Status) -> "RenderableType":
-    """The table of the runs, and that of `gpus`."""
+def drawn(rows: Sequence[RunRow], status: Status, console: "Console") -> "RenderableType":
+    """The table of the runs, or two lines for each where it is too wide, and that of `gpus`."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     table = Table("run", "state", "epoch", "took", "latest", box=SIMPLE_HEAD, pad_edge=False)
-    table.columns[0].overflow = "fold"  # a truncated id is useless
+    lines: list[Text] = []
     for row in rows:
         reported = _reported(row)
         latest = next((f"{name} {shown(name, reported[name])}" for name in _REPORTED if name in reported), "-")
         epoch = f"{shown('epoch', reported.get('epoch'))}/{shown('epochs', row.value('epochs'))}"
         took = shown("duration_s", row.duration_s)
-        table.add_row(*map(Text, (f"{row.value('group')}/{row.value('id')}", row.state, epoch, took, latest)))
+        name, facts = f"{row.value('group')}/{row.value('id')}", (row.state, epoch, took, latest)
+        table.add_row(*map(Text, (name, *facts)))
+        lines += [Text(name), Text("  " + "  ".join(facts))]
     at_work = sum(row.state == "running" for row in rows)
-    return Group(Text(counted(at_work, "active run")), table, as_table(status))
+    width = console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum
+    shown_runs = [table] if width <= console.width else lines  # a truncated or folded id cannot be copied
+    return Group(Text(counted(at_work, "active run")), *shown_runs, as_table(status))
 
 
 def _reported(row: RunRow) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 import argparse
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
+from rich.console import Console
 
 from text_recognizer.registry import names, resolve
 from text_recognizer.spec import ExperimentSpec
 from training import cli
+from training.commands import watch
 from training.runs.run import Run
 from training.terminal.parser import Parser
 
@@ -66,6 +69,14 @@ def test_an_id_stays_whole_in_a_pipe_however_long(tmp_path, monkeypatch, capsys)
     Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), name := "b" * 220)
     assert cli.main(["watch", "--once"]) == 0
     assert f"default/{name}" in capsys.readouterr().out.split()
+
+
+def test_in_a_narrow_terminal_an_id_has_a_line_of_its_own(runs, monkeypatch, capsys):
+    Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), name := "n" * 40)
+    for width, alone in ((60, True), (200, False)):
+        monkeypatch.setattr(watch, "wide_console", partial(Console, width=width))
+        assert cli.main(["watch", "--once"]) == 0
+        assert (f"default/{name}" in map(str.rstrip, capsys.readouterr().out.splitlines())) == alone
 
 
 def test_watch_prints_one_json_object(runs, capsys):
