@@ -172,7 +172,7 @@ class Dataset(ABC):
 
     @property
     def rejected(self) -> list[Any]:
-        """`Rejected` samples with reasons. Needs `prepare` first."""
+        """`Rejected` samples with reasons, for the web page; override it as a property. Needs `prepare` first."""
         return []
 
     def remarks(self, name: SplitName) -> list[str]:  # noqa: ARG002 - most have none
