@@ -4,7 +4,7 @@ A name refers to a subclass, or to a function annotated to return one; nothing e
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from text_recognizer.datasets.base import DataSpec
 from text_recognizer.errors import SpecError
@@ -12,8 +12,6 @@ from text_recognizer.wording import received
 
 if TYPE_CHECKING:
     import keras
-
-    from text_recognizer.schedules import ReduceOnPlateau
 
     Rate: TypeAlias = float | keras.optimizers.schedules.LearningRateSchedule
 
@@ -53,8 +51,8 @@ class ScheduleRecipe(ABC):
         """A constant rate, or a function of the step, counted from 0; `total_steps`: steps of the whole training."""
 
     @property
-    def on_plateau(self) -> "ReduceOnPlateau | None":
-        """How a constant rate falls when the monitored metric stalls; None: it does not."""
+    def on_plateau(self) -> Any | None:
+        """A `ReduceOnPlateau`, by which a constant rate falls when the monitored metric stalls; None: it does not."""
         return None
 
 
