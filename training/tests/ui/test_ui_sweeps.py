@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.browser import Browser
 from text_recognizer.tests.waiting import wait_until
 from training.cli import main as text_recognizer
@@ -227,6 +228,22 @@ def test_small_values_have_different_labels_on_an_axis_and_epochs_are_whole(root
         )
         assert labels == ["0", "2e-5", "0.0005", "0.0015", "0.3", "15,000", ""]
         assert browser.value("axes[0][0].incrs.slice(0, 4)") == [1, 2, 5, 10]
+
+
+def test_the_page_of_a_resumed_run_shows_the_latest_epoch_and_the_duration_so_far(tmp_path, browser):
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), "one", tmp_path)
+    run.hold()
+    run.set_state("running", epoch=2, epochs=9)
+    pairs = "[...document.querySelectorAll('dt')].map((dt) => [dt.textContent, dt.nextSibling.textContent])"
+    shown = f"Object.fromEntries({pairs})"
+    with served(tmp_path) as address:
+        browser.open(f"{address}#/run?run=default/one", 1280, 800)
+        wait_until(lambda: browser.value(shown).get("epoch") == "2 of 9")
+        before = browser.value(shown)["duration"]
+        run.log({"epoch": 3, "val_loss": 0.5})
+        wait_until(lambda: browser.value(shown)["epoch"] == "3 of 9")
+        assert browser.value(shown)["duration"] != before
+    run.release()
 
 
 MANY_ROWS = """window.fetch = async (path) => new Response(JSON.stringify(String(path).includes("/api/runs") ?

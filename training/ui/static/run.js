@@ -10,7 +10,7 @@ export async function run(place, params, change) {
   const key = params.get("run") || "";
   let shown = await get("run", { run: key });
   const rows = shown.reports.rows;
-  let { cursor } = shown.reports, logCursor = shown.log.cursor;
+  let { cursor } = shown.reports, logCursor = shown.log.cursor, shownAt = performance.now();
   document.title = `${shown.id} - Text Recognizer`;
 
   const top = el("div");
@@ -35,12 +35,23 @@ export async function run(place, params, change) {
       ended.map((text) => el("p", {}, text)),
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
       facts([
-        ["group", shown.group], ["exit reason", shown.cause], ["epoch", `${shown.epoch || rows.at(-1)?.epoch || "-"} of ${shown.epochs ?? "-"}`],
-        ["created", shown.times.created], ["ended", shown.times.ended], ["duration", shown.duration_s === null ? null : `${shown.duration_s} s`], ["peak memory", memory(shown.memory)],
+        ["group", shown.group], ["exit reason", shown.cause], ["epoch", `${epoch() || "-"} of ${shown.epochs ?? "-"}`],
+        ["created", shown.times.created], ["ended", shown.times.ended], ["duration", duration()], ["peak memory", memory(shown.memory)],
         ["folder", shown.folder], ["views of the test metrics", shown.test_looks?.problem ?? shown.test_looks],
       ]),
       ["created", "running"].includes(shown.state) ? el("div", { class: "bar" }, stop, said) : null,
       commands.map(copyable));
+  }
+
+  // The status of a running run has the epoch at which it was resumed, if any.
+  function epoch() {
+    const reported = rows.findLast((row) => row.epoch)?.epoch;
+    return shown.state === "running" ? reported || shown.epoch : shown.epoch || reported;
+  }
+
+  function duration() {
+    if (shown.duration_s === null) return null;
+    return `${(shown.duration_s + (shown.state === "running" ? (performance.now() - shownAt) / 1000 : 0)).toFixed(1)} s`;
   }
 
   function draw() {
@@ -87,7 +98,10 @@ export async function run(place, params, change) {
   async function touched({ state: now, epoch }) {
     const same = now === shown.state;
     shown.epoch = epoch;
-    if (!same) shown = await get("run", { run: key, brief: "1" });
+    if (!same) {
+      shown = await get("run", { run: key, brief: "1" });
+      shownAt = performance.now();
+    }
     drawTop();
     if (!same) drawRest();
   }
