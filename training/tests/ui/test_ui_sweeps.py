@@ -197,17 +197,22 @@ def test_why_a_trial_was_stopped_is_three_clicks_away(root, browser):
         wait_until(lambda: STOPPED["text"] in browser.value("document.querySelector('main').textContent"))
 
 
+def open_and_note_charts(browser, address):
+    """Opens a page without charts; from then on, `drawn` has the axes and the data of each new chart."""
+    browser.open(f"{address}#/devices", 1280, 800)
+    wait_until(lambda: browser.value("typeof uPlot === 'function'"))
+    browser.value(
+        "window.drawn = []; uPlot = new Proxy(uPlot, {construct: (made, [how, data, place]) => {"
+        "drawn.push([how.axes, data]); return new made(how, data, place); }}); 0"
+    )
+
+
 def test_every_trial_is_a_point_of_the_scatter_also_beside_others_at_its_place(root, browser):
     with served(root) as address:
-        browser.open(f"{address}#/devices", 1280, 800)
-        wait_until(lambda: browser.value("typeof uPlot === 'function'"))
-        browser.value(
-            "window.drawn = []; uPlot = new Proxy(uPlot, {construct: (made, [how, data, place]) => {"
-            "drawn.push([how.axes[0].label, data]); return new made(how, data, place); }}); 0"
-        )
+        open_and_note_charts(browser, address)
         for name in ("network_args.layer_size", "network_args.num_layers"):
             browser.value(f"location.hash = '#/sweep?sweep=digits&across={name}'")
-            points = f"new Set(drawn.filter(([axis]) => axis === '{name}').at(-1)?.[1][0]).size"
+            points = f"new Set(drawn.filter(([axes]) => axes[0].label === '{name}').at(-1)?.[1][0]).size"
             wait_until(partial(browser.value, points))
             assert browser.value(points) == 6, name
 
@@ -215,19 +220,14 @@ def test_every_trial_is_a_point_of_the_scatter_also_beside_others_at_its_place(r
 def test_small_values_have_different_labels_on_an_axis_and_epochs_are_whole(root, browser):
     run = quote(next(path.parent for path in root.glob("digits/*/spec.json")).relative_to(root).as_posix())
     with served(root) as address:
-        browser.open(f"{address}#/devices", 1280, 800)
-        wait_until(lambda: browser.value("typeof uPlot === 'function'"))
-        browser.value(
-            "window.axes = []; uPlot = new Proxy(uPlot, {construct: (made, how) => {"
-            "axes.push(how[0].axes); return new made(...how); }}); 0"
-        )
+        open_and_note_charts(browser, address)
         browser.value(f"location.hash = '#/run?run={run}'")
-        wait_until(lambda: browser.value("axes.length > 0"))
+        wait_until(lambda: browser.value("drawn.length > 0"))
         labels = browser.value(
-            "axes[0][1].values(null, [0, 0.00002, 0.0005, 0.0015, 0.30000000000000004, 15000, null])"
+            "drawn[0][0][1].values(null, [0, 0.00002, 0.0005, 0.0015, 0.30000000000000004, 15000, null])"
         )
         assert labels == ["0", "2e-5", "0.0005", "0.0015", "0.3", "15,000", ""]
-        assert browser.value("axes[0][0].incrs.slice(0, 4)") == [1, 2, 5, 10]
+        assert browser.value("drawn[0][0][0].incrs.slice(0, 4)") == [1, 2, 5, 10]
 
 
 def test_the_page_of_a_resumed_run_shows_the_latest_epoch_and_the_duration_so_far(tmp_path, browser):
