@@ -13,11 +13,11 @@ from training.devices.status import Status
 from training.runs.places import runs_folder
 from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
+from training.runs.tails import Cursor, read_tail, reports
 from training.terminal.parser import number
 from training.terminal.tables import show_live, shown, wide_console
 from training.views.devices import as_json
 from training.views.index import Index
-from training.views.tails import Cursor, read_tail, reports
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

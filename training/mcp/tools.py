@@ -26,11 +26,11 @@ from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.runs.run import Run
 from training.runs.run_table import RunRow, select
 from training.runs.sealing import is_test_figure, looks_at, note_look, sealed, without_test
+from training.runs.tails import LOG_BYTES, Cursor, read_tail, text_of
 from training.ui.sweep_views import Sweeps
 from training.views.devices import as_json
 from training.views.index import Index
 from training.views.sweeps import steered
-from training.views.tails import LOG_BYTES, Cursor, read_tail, text_of
 
 CHANGING = ("run_experiment", "run_sweep", "stop", "test_figures")
 _LOOKING = ("list_runs", "show_run", "compare_runs", "list_sweeps", "show_sweep", "list_parts", "devices")

@@ -19,12 +19,12 @@ from starlette.staticfiles import StaticFiles
 from text_recognizer.errors import RunError, TextRecognizerError
 from text_recognizer.wording import received
 from training.runs.run import Run
+from training.runs.tails import Cursor
 from training.ui import run_views
 from training.ui.events import Feed, json_of
 from training.ui.poller import Poller
 from training.ui.safety import COOKIE, HEADERS, Guard
 from training.views.index import Index
-from training.views.tails import Cursor
 
 if TYPE_CHECKING:  # views are imported on first use, so the page itself starts at once
     from training.ui.device_views import Devices

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from training.runs.run_table import RunRow
+from training.runs.tails import LOG_BYTES, Cursor, Tail, read_tail, reports, text_of
 from training.ui.poller import Poller, Size
 from training.views.index import Index
-from training.views.tails import LOG_BYTES, Cursor, Tail, read_tail, reports, text_of
 
 KEEP_ALIVE_S = 15.0
 # The cells of a row as text.

@@ -14,9 +14,9 @@ from training.files.json_objects import is_finite
 from training.runs.run import Run
 from training.runs.run_table import OWN_COLUMNS, RunRow, select, usual_columns
 from training.runs.sealing import looks_in_words
+from training.runs.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
 from training.terminal.tables import shown
 from training.views.index import Index, link_that_leads_out
-from training.views.tails import LOG_BYTES, Cursor, read_tail, reports, text_of
 
 MOST_COMPARED = 20
 _RESUMABLE = ("stopped", "preempted", "died", "failed")

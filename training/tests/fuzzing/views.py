@@ -61,12 +61,12 @@ async def _here(call: Callable[..., Any], *arguments: Any) -> Any:
 async def _views(runs: Path) -> None:
     import httpx
 
+    from training.runs.tails import Cursor
     from training.ui.app import Page
     from training.ui.events import Feed, event
     from training.ui.poller import Poller
     from training.ui.safety import Guard
     from training.views.index import Index
-    from training.views.tails import Cursor
 
     index = Index(runs)
     page = Page(index, Poller(index), Guard("127.0.0.1"))

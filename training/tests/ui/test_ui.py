@@ -21,10 +21,10 @@ from training.cli import main as text_recognizer
 from training.runs.causes import Cause
 from training.runs.run import Run
 from training.runs.run_table import RunRow
+from training.runs.tails import Cursor, read_tail
 from training.tests.ui.ui_support import OWN, client_of, page_of
 from training.ui.events import Feed, json_of
 from training.views.index import Index
-from training.views.tails import Cursor, read_tail
 
 FRONT = resources.files("training.ui") / "static"
 STYLE = resources.files("evaluation") / "templates" / "style.css"
