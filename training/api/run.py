@@ -131,7 +131,8 @@ class Run:
             status = self._run.status()
         except RunError as error:
             return str(error)
-        words = test_results(status.summary) or (f"epoch {status.epoch} of {status.epochs}" if status.epochs else "")
+        epoch = (row and row.value("epoch")) or 0
+        words = test_results(status.summary) or (f"epoch {epoch} of {status.epochs}" if status.epochs else "")
         return ", ".join(filter(None, (status.state, words, status.error)))
 
 

@@ -130,7 +130,7 @@ def _show(arguments: argparse.Namespace) -> int:
     )
     print(f"folder      {run.folder}")
     created = shown("created", status.times.get("created"))
-    print(f"created     {created}, epoch {status.epoch or len(rows)} of {status.epochs}")
+    print(f"created     {created}, epoch {(row and row.value('epoch')) or len(rows)} of {status.epochs}")
     print(f"experiment  {spec.network} on {spec.dataset}, group {spec.experiment_group}, seed {spec.seed}")
     if damage:
         print(f"damage      {damage}")

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from text_recognizer.wording import counted
 from training.commands.base import Command
@@ -13,7 +13,7 @@ from training.devices.status import Status
 from training.runs.places import runs_folder
 from training.runs.run import AT_WORK
 from training.runs.run_table import RunRow, select
-from training.runs.tails import Cursor, read_tail, reports
+from training.runs.tails import last_reported
 from training.terminal.parser import number
 from training.terminal.tables import show_live, shown, wide_console
 from training.views.devices import as_json
@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return chosen(select(index.rows(), arguments.filter), arguments.ended)
 
     if arguments.json:
-        runs = [{**row.to_json(), "reported": _reported(row)} for row in rows()]
+        runs = [{**row.to_json(), "reported": last_reported(row.folder / "metrics.jsonl")} for row in rows()]
         print(json.dumps({"runs": runs, "gpus": as_json(manager.status())}, indent=1))
     elif arguments.once or not console.is_terminal:
         console.print(drawn(rows(), manager.status(), console))
@@ -81,7 +81,7 @@ def drawn(rows: Sequence[RunRow], status: Status, console: "Console") -> "Render
     table = Table("run", "state", "epoch", "took", "latest", box=SIMPLE_HEAD, pad_edge=False)
     lines: list[Text] = []
     for row in rows:
-        reported = _reported(row)
+        reported = last_reported(row.folder / "metrics.jsonl")
         latest = next((f"{name} {shown(name, reported[name])}" for name in _REPORTED if name in reported), "-")
         epoch = f"{shown('epoch', reported.get('epoch'))}/{shown('epochs', row.value('epochs'))}"
         took = shown("duration_s", row.duration_s)
@@ -92,10 +92,3 @@ def drawn(rows: Sequence[RunRow], status: Status, console: "Console") -> "Render
     width = console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum
     shown_runs = [table] if width <= console.width else lines  # a truncated or folded id cannot be copied
     return Group(Text(counted(at_work, "active run")), *shown_runs, as_table(status))
-
-
-def _reported(row: RunRow) -> dict[str, Any]:
-    """The last report of a run; only the end of the file is read."""
-    found = reports(read_tail(row.folder / "metrics.jsonl", Cursor(), most=64 * 1024, whole_lines=True))
-    trained = [one for one in found if "epoch" in one]
-    return {name: value for one in trained[-2:] for name, value in one.items()}

@@ -71,14 +71,14 @@ class Tools:
     def list_runs(
         self, filters: Annotated[list[Name], Len(0, 20)] | None = None, sort: Name = "-created", limit: Count = 20
     ) -> Answer:
-        """Runs with their settings, state and validation metrics, newest first.
+        """Runs with their settings, state and validation metrics (if unfinished: those reported last), newest first.
 
         filters: conditions that must all hold, like "network=mlp", "val_loss<0.5", "state=finished", "id~lenet"
         (contains), "train_args.batch_size>=64". sort: such a column; "-val_accuracy" for descending.
         """
         rows, filters = self.index.rows(), filters or []
         for column in (re.match(r"-*([\w.]*)", text)[1] for text in [*filters, sort]):  # type: ignore[index]
-            if is_test_figure(column) and any(column in row.summary for row in rows):
+            if is_test_figure(column) and any(column in row.metrics for row in rows):
                 raise SpecError(_SEALED.format(column))
         # As plain text: a regular expression may take forever.
         filters = [

@@ -1,11 +1,12 @@
 """Run folders as rows of a table: read fast, filtered, sorted, with any key of the spec or metric as a column."""
 
 import contextlib
+import math
 import operator
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from training.runs.contents import read_status, was_begun
 from training.runs.places import group_folder_name, run_folders
 from training.runs.run import Run
 from training.runs.sent import synced
+from training.runs.tails import last_reported
 
 DEFAULT_COLUMNS = ("id", "group", "state", "epoch", "network", "dataset", "test_accuracy", "val_loss", "synced")
 LISTED_STATES = (*STATES, "died", "damaged")
@@ -41,6 +43,7 @@ class RunRow:
         status, spec: content of the files, checked; empty if damaged.
         state: state of the run, or "damaged".
         damage: why the run cannot be read.
+        reported: the latest metrics of an unfinished run, as far as its summary is not newer.
     """
 
     folder: Path
@@ -48,9 +51,10 @@ class RunRow:
     state: str
     spec: dict[str, Any]
     damage: str | None = None
+    reported: dict[str, Any] = field(default_factory=dict)
 
     def value(self, column: str) -> Any:
-        """Built-in columns, then the summary's metrics, then (dotted) keys of the spec; None if there is none."""
+        """Built-in columns, then metrics, then (dotted) keys of the spec; None if there is none."""
         return self._found(column, None)
 
     def has(self, column: str) -> bool:
@@ -60,8 +64,9 @@ class RunRow:
     def _found(self, column: str, otherwise: Any) -> Any:
         if column in _OWN:
             return _OWN[column](self)
-        if column in self.summary:
-            return self.summary[column]
+        for metrics in (self.reported, self.summary):
+            if column in metrics:
+                return metrics[column]
         found: Any = self.spec
         for key in column.split("."):
             if not isinstance(found, dict) or key not in found:
@@ -72,6 +77,11 @@ class RunRow:
     @property
     def summary(self) -> dict[str, Any]:
         return self.status.get("summary", {})  # type: ignore[no-any-return]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The summary, or what an unfinished run has reported last."""
+        return self.summary | self.reported
 
     @property
     def times(self) -> dict[str, float]:
@@ -93,10 +103,11 @@ class RunRow:
         """Every column with its value: built-in ones, then the dotted keys of the spec, and the metrics."""
         own = {column: self.value(column) for column in OWN_COLUMNS}
         spec = {key: value for key, value in flatten(self.spec).items() if value != {}}
-        return own | spec | self.summary | own
+        return own | spec | self.metrics | own
 
     def to_json(self) -> dict[str, Any]:
-        return {**{column: self.value(column) for column in OWN_COLUMNS}, "summary": self.summary, "spec": self.spec}
+        own = {column: self.value(column) for column in OWN_COLUMNS}
+        return {**own, "summary": self.summary, "reported": self.reported, "spec": self.spec}
 
 
 _OWN: dict[str, Callable[[RunRow], Any]] = {
@@ -134,8 +145,22 @@ def read_row(folder: Path) -> RunRow | None:
     fault = spec_fault(spec)
     if fault is not None:
         return RunRow(folder, {}, "damaged", {}, f"{folder / 'spec.json'} is not the spec of a run: {fault}")
-    lost = _lost_reports(folder) if state == "finished" else None
+    if state != "finished":
+        return _with_reports(RunRow(folder, status, state, spec))
+    lost = _lost_reports(folder)
     return RunRow(folder, status, state if lost is None else "damaged", spec, lost)
+
+
+def _with_reports(row: RunRow) -> RunRow:
+    """An unfinished run with the latest epoch and metrics that it has reported. Reads only the end of the reports."""
+    reported, status = last_reported(row.folder / "metrics.jsonl"), dict(row.status)
+    if "epoch" in reported:  # an imported run may count steps
+        epoch = min(reported.pop("epoch"), status.get("epochs", math.inf))
+        status["epoch"] = max(epoch, status.get("epoch", 0))
+    # The summary of a run at work is of the time before it was extended; that of an imported run is complete.
+    others = {"step", "time", *(row.summary if status["state"] != "running" else ())}
+    news = {name: value for name, value in reported.items() if name not in others}
+    return replace(row, status=status, reported=news)
 
 
 def _lost_reports(folder: Path) -> str | None:
@@ -225,7 +250,7 @@ def _passes(row: RunRow, column: str, compare: Callable[[Any, Any], bool], text:
 def _check_column(column: str, rows: Sequence[RunRow]) -> None:
     if column in OWN_COLUMNS or column in typed_fields() or not rows or any(row.has(column) for row in rows):
         return
-    metrics = {name for row in rows for name in row.summary}
+    metrics = {name for row in rows for name in row.metrics}
     keys = {key for row in rows for key in flatten(row.spec)} if "." in column else set()
     known = sorted(metrics) + list(OWN_COLUMNS)
     raise SpecError(

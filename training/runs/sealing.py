@@ -28,7 +28,8 @@ def without_test(figures: Mapping[str, Any]) -> dict[str, Any]:
 
 def sealed(row: RunRow) -> RunRow:
     """A run without its test metrics, so that they cannot be shown, filtered or sorted by."""
-    return replace(row, status={**row.status, "summary": without_test(row.summary)})
+    status = {**row.status, "summary": without_test(row.summary)}
+    return replace(row, status=status, reported=without_test(row.reported))
 
 
 def note_look(folder: Path, by: str, why: str) -> int:

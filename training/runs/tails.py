@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from training.runs.checks import as_reported, report_fault
 
 MOST_BYTES = 16 * 2**20
 LOG_BYTES = 64 * 1024
+_LAST_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,17 @@ def read_tail(path: Path, cursor: Cursor, most: int = MOST_BYTES, whole_lines: b
 def reports(tail: Tail) -> list[Mapping[str, Any]]:
     """The reports in a tail of metrics.jsonl."""
     return list(map(as_reported, parse_journal(tail.content, report_fault).rows))
+
+
+def last_reported(path: Path) -> dict[str, Any]:
+    """The latest values in metrics.jsonl, of its last two reports: test metrics are a report of their own.
+
+    Only the end of the file is read; empty if no report is there.
+    """
+    content = read_tail(path, Cursor(), _LAST_BYTES, whole_lines=True).content
+    parts = reversed(content.rsplit(b"\n", 3))  # two lines; only if they are no reports, what is before them
+    rows = (row for part in parts for row in reversed(parse_journal(part + b"\n", report_fault).rows) if "epoch" in row)
+    return {name: value for row in reversed([*islice(rows, 2)]) for name, value in as_reported(row).items()}
 
 
 def text_of(tail: Tail) -> str:

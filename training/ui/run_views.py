@@ -4,7 +4,7 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError, reason
@@ -50,15 +50,19 @@ def table(
 
 
 def grouped(index: Index, filters: Sequence[str], sort: str | None, columns: Sequence[str], by: str) -> dict[str, Any]:
-    """One row per value of a column: runs, means with intervals. Raises SpecError: as `table`; no such column."""
+    """One row per value of a column: runs, means with intervals. Raises SpecError: as `table`; no such column.
+
+    What unfinished runs have reported does not count.
+    """
     every = index.rows()
     rows = select(every, filters, by)
     groups: dict[str, list[RunRow]] = {}
     for row in rows:
         groups.setdefault(shown(by, row.value(by)), []).append(row)
     wanted = [name for name in columns or ("test_accuracy", "val_loss") if name not in OWN_COLUMNS and name != by]
+    ended = {value: [replace(row, reported={}) for row in one] for value, one in groups.items()}
     means = {
-        (value, name): mean_of([row.value(name) for row in one]) for value, one in groups.items() for name in wanted
+        (value, name): mean_of([row.value(name) for row in one]) for value, one in ended.items() for name in wanted
     }
     order = list(groups)
     if sort and (name := sort.lstrip("-")) in wanted:
@@ -104,7 +108,7 @@ def mean_of(values: Sequence[Any]) -> Mean:
 def columns_of(index: Index) -> list[str]:
     """All possible columns of a table."""
     rows = index.rows()
-    metrics = {name for row in rows for name in row.summary}
+    metrics = {name for row in rows for name in row.metrics}
     return [*OWN_COLUMNS, *sorted(metrics), *sorted({key for row in rows for key in flatten(row.spec)})]
 
 

@@ -182,7 +182,7 @@ def leads_out(path: Path, root: Path) -> bool:
 
 
 class _Signature(NamedTuple):
-    """Changes whenever a file of a run is replaced: files are written beside and renamed."""
+    """Changes whenever a file of a run is replaced, or gets a report: files are written beside and renamed."""
 
     folder: str
     changed_ns: int
@@ -191,7 +191,7 @@ class _Signature(NamedTuple):
 
 def _signature(folder: str) -> _Signature:
     facts: list[int] = []
-    for path in (folder, f"{folder}/status.json"):
+    for path in (folder, f"{folder}/status.json", f"{folder}/metrics.jsonl"):
         try:
             found = os.stat(path)  # noqa: PTH116
             facts += [found.st_mtime_ns, found.st_size, found.st_ino]

@@ -20,7 +20,7 @@ def described(run: Run) -> dict[str, Any]:
         "id": run.id,
         "folder": str(run.folder),
         **asdict(run.status()),
-        **({} if row is None else {"state": row.state}),
+        **({} if row is None else {"state": row.state, "epoch": row.value("epoch") or 0}),
         "damage": run.damage() or (row and row.damage),
         "spec": run.spec.to_json(),
         "environment": run.read_json("environment.json") if run.has("environment.json") else None,

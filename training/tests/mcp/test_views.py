@@ -68,6 +68,14 @@ def test_runs_are_not_chosen_by_a_figure_of_the_test_split(tools, asked):
     assert "test_accuracy is a figure of the test split, which is sealed" in called(tools, "list_runs", **asked)
 
 
+def test_a_test_figure_that_an_unfinished_run_has_reported_is_sealed_too(tools, root):
+    with open(root / "default" / "busy" / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"epoch": 4, "test_early": SECRET}) + "\n")
+    answer = called(tools, "list_runs", filters=["state=running"])
+    assert answer["runs"][0]["reported"] == {"val_loss": 0.25}
+    assert "which is sealed" in called(tools, "list_runs", sort="-test_early")
+
+
 def test_runs_are_filtered_and_sorted_as_by_the_command(tools):
     answer = called(tools, "list_runs", filters=["val_loss<0.5", "state=finished"], sort="-val_loss")
     assert ([row["id"] for row in answer["runs"]], answer["found"], answer["total"]) == (["good"], 1, 4)
