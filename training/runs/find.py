@@ -1,4 +1,4 @@
-"""Finds a run by its folder, its id, the start of its id, or "last"; and the bundle of a run."""
+"""Finds a run by its folder, GROUP/ID, its id, the start of its id, or "last"; and the bundle of a run."""
 
 import functools
 import os
@@ -26,7 +26,7 @@ INITIAL, CHARSET = "train_args.initial_weights", "dataset_args.charset"
 
 
 def find_run(name: str, root: Path | None = None) -> Run:
-    """A run by its folder, the start of its id, or "last". Raises RunError: no run, or several, have that name."""
+    """A run by its folder, GROUP/ID, the start of its id, or "last". Raises RunError: no run, or several, match."""
     folder = _folder_of(name, root)
     if folder is None:
         known = [folder.name for folder in run_folders(root)]
@@ -148,8 +148,9 @@ def _place_of_bundle(name: str, sweep: str | None = None) -> str:
 def _folder_of(name: str, root: Path | None = None, sweep: str | None = None) -> Path | None:
     if not name:  # every id begins with ""
         return None
-    if os.path.exists(Path(name) / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
-        return Path(name)
+    for place in (Path(name), (root or runs_folder()) / name):
+        if os.path.exists(place / "status.json"):  # noqa: PTH110 - Path.exists raises for names that are too long
+            return place
     folders = {folder.name: folder for folder in run_folders(root)}
     if name == "last" and folders:
         return max(folders.values(), key=_made)

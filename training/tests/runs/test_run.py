@@ -252,6 +252,7 @@ def test_runs_are_found_by_folder_id_beginning_or_last(tmp_path):
     assert find_run("last", tmp_path).id == "20260102-000000-mlp-bbbb"
     assert find_run("20260101", tmp_path).id == "20260101-000000-mlp-aaaa"
     assert find_run(str(tmp_path / "Sample-Experiments" / "20260101-000000-mlp-aaaa"), tmp_path).id.endswith("aaaa")
+    assert find_run("Sample-Experiments/20260101-000000-mlp-aaaa", tmp_path).id.endswith("aaaa")
     with pytest.raises(RunError, match="could be any of 2 runs"):
         find_run("2026", tmp_path)
     with pytest.raises(RunError, match="Did you mean '20260101-000000-mlp-aaaa'"):
