@@ -169,10 +169,8 @@ class Model(ABC):
         found = self.decode(outputs, widths)
         are_predictions = isinstance(found, list | tuple) and all(isinstance(one, Prediction) for one in found)
         if not are_predictions or len(found) != len(outputs):
-            raise SpecError(
-                f"model '{type(self).__name__}': decode() must return a list of Predictions, one for each sample, "
-                f"here {len(outputs)}. {received(found)}"
-            )
+            wanted = f"a list of Predictions, one for each sample, here {len(outputs)}"
+            raise wrong_result(self, "decode", wanted, received(found))
         return found
 
     def detailed(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:
@@ -182,20 +180,16 @@ class Model(ABC):
             are_dicts = isinstance(found, list | tuple) and all(isinstance(one, dict) for one in found)
             if are_dicts and len(found) == len(readings) and json.dumps(found[:1]):
                 return list(found)
-        raise SpecError(
-            f"model '{type(self).__name__}': details() must return a list of dicts of JSON values, one for each "
-            f"sample, here {len(readings)}. {received(found)}"
-        )
+        wanted = f"a list of dicts of JSON values, one for each sample, here {len(readings)}"
+        raise wrong_result(self, "details", wanted, received(found))
 
     def can_be_learnt(self, split: Split) -> NDArray[np.bool_]:
         """What `trainable` returns. Raises SpecError: it is not a bool for each sample."""
         found = np.asarray(self.trainable(split))
         if found.dtype != np.bool_ or found.shape != (len(split),):
             came = f"Received: {found.dtype} {found.shape}." if found.ndim else received(found.item())
-            raise SpecError(
-                f"model '{type(self).__name__}': trainable() must return an array bool ({len(split)},), whether each "
-                f"sample can be trained on. {came}"
-            )
+            wanted = f"an array bool ({len(split)},), whether each sample can be trained on"
+            raise wrong_result(self, "trainable", wanted, came)
         return found
 
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most have none
@@ -279,10 +273,8 @@ class Model(ABC):
         shape: Any = getattr(losses, "shape", ())
         rank = shape.rank if hasattr(shape, "rank") else len(shape)
         if rank not in (1, None):  # None: not known yet
-            raise SpecError(
-                f"model '{type(self).__name__}': loss() must return the loss of each sample, of shape (B,), in "
-                f"keras.ops. Received: {type(losses).__name__} of shape {tuple(shape)}."
-            )
+            came = f"Received: {type(losses).__name__} of shape {tuple(shape)}."
+            raise wrong_result(self, "loss", "the loss of each sample, of shape (B,), in keras.ops", came)
         return outputs, losses
 
     def _compiled(self, function: Callable[[Batch], Any], batch: Batch) -> Any:
@@ -310,21 +302,22 @@ def check_counts(model: Model, counts: Mapping[str, Counts], samples: int) -> No
         is_pair = isinstance(counted, (tuple, list)) or np.ndim(counted) == 2  # or both in one array
         columns = [np.asarray(column) for column in (counted if is_pair else [counted])]
         if [column.shape for column in columns] != 2 * [(samples,)] or any(c.dtype.kind not in "biuf" for c in columns):
-            received = ", ".join(f"{column.dtype} {column.shape}" for column in columns)
-            raise SpecError(
-                f"model '{type(model).__name__}': counts() must return (part, whole) of '{name}': two arrays "
-                f"with a number for each of {samples} samples. Received: {received}."
-            )
+            came = ", ".join(f"{column.dtype} {column.shape}" for column in columns)
+            wanted = f"(part, whole) of '{name}': two arrays with a number for each of {samples} samples"
+            raise wrong_result(model, "counts", wanted, f"Received: {came}.")
 
 
 def check_counted(model: Model, method: str, counted: object, declared: Sequence[str]) -> None:
     """Raises a SpecError unless a model counts exactly the metrics that it declares."""
     if not isinstance(counted, Mapping) or set(counted) != set(declared):
-        received = ", ".join(counted) or "none" if isinstance(counted, Mapping) else repr(counted)
-        raise SpecError(
-            f"model '{type(model).__name__}': {method}() must return the metrics that the model declares: "
-            f"{', '.join(declared) or 'none'}. Received: {received}."
-        )
+        came = ", ".join(counted) or "none" if isinstance(counted, Mapping) else repr(counted)
+        wanted = f"the metrics that the model declares: {', '.join(declared) or 'none'}"
+        raise wrong_result(model, method, wanted, f"Received: {came}.")
+
+
+def wrong_result(model: Model, method: str, wanted: str, came: str) -> SpecError:
+    """The error for a model with a method that returns something else than its contract says."""
+    return SpecError(f"model '{type(model).__name__}': {method}() must return {wanted}. {came}")
 
 
 def main_output(outputs: Any) -> Any:

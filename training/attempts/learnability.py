@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from text_recognizer.datasets.base import Split, SplitName
 from text_recognizer.errors import SpecError
 from text_recognizer.experiment import Experiment
-from text_recognizer.models.base import Model
-from text_recognizer.wording import counted
+from text_recognizer.models.base import Model, wrong_result
+from text_recognizer.wording import counted, received
 
 LOOKED_AT_IN_TRAINING: tuple[SplitName, ...] = ("train", "validation")
 LEFT_OUT = "left_out.tsv"  # in a run folder
@@ -20,14 +20,18 @@ USUAL_BLANK_STEPS = 500  # readers trained with CTC output only blanks for a few
 
 def data_warnings(model: Model, train: Split, validation: Split, trainable: NDArray[np.bool_]) -> list[str]:
     """Warnings about data that is hard or impossible to learn."""
-    found, left_out = list(model.data_warnings(train, validation)), np.flatnonzero(~trainable)
+    found: Any = model.data_warnings(train, validation)
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+        raise wrong_result(model, "data_warnings", "a list of texts", received(found))
+    left_out = np.flatnonzero(~trainable)
     if len(left_out):
         what = f"{counted(len(left_out), model.target)} of {len(train):,} cannot be learnt"
         are = "is" if len(left_out) == 1 else "are"
         why = f"{model.untrainable} ({_names(train, left_out)})"
-        remedy = model.untrainable_remedy(train, left_out).removesuffix(".")
-        found.insert(0, ". ".join(filter(None, [f"{what} and {are} left out: {why}", remedy, f"{LEFT_OUT} has all"])))
-    return found
+        remedy = _remedy(model, train, left_out).removesuffix(".")
+        about = ". ".join(filter(None, [f"{what} and {are} left out: {why}", remedy, f"{LEFT_OUT} has all"]))
+        return [about, *found]
+    return list(found)
 
 
 def check_learnable(experiment: Experiment) -> None:
@@ -44,7 +48,7 @@ def check_learnable(experiment: Experiment) -> None:
     model, left_out = experiment.model, np.arange(len(train))
     raise SpecError(
         f"no {model.target} of the training split can be learnt by network '{experiment.spec.network}': each has "
-        f"{model.untrainable} ({_names(train, left_out)}). {model.untrainable_remedy(train, left_out)}"
+        f"{model.untrainable} ({_names(train, left_out)}). {_remedy(model, train, left_out)}"
     )
 
 
@@ -71,6 +75,13 @@ def progress_warning(row: dict[str, Any]) -> str | None:
         f"after {row['step']:,} steps the network still reads nothing: every frame is blank. That is usual for the "
         f"first few hundred steps. If it lasts, change train_args.learning_rate, and look at the images and texts."
     )
+
+
+def _remedy(model: Model, split: Split, left_out: NDArray[np.integer[Any]]) -> str:
+    found: Any = model.untrainable_remedy(split, left_out)
+    if not isinstance(found, str):
+        raise wrong_result(model, "untrainable_remedy", "a text", received(found))
+    return str(found)
 
 
 def _names(split: Split, positions: NDArray[np.integer[Any]]) -> str:

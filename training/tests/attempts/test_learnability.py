@@ -142,6 +142,25 @@ def test_data_that_nothing_can_be_learnt_from_is_refused(dataset):
         check_learnable(experiment_with(dataset, model))
 
 
+def test_a_model_whose_advice_is_no_text_is_refused(dataset):
+    class Silent(Short):
+        longest = 0
+
+        def untrainable_remedy(self, *_):
+            return None
+
+        def data_warnings(self, *_):
+            return None
+
+    model = Silent(dataset.data_spec, LineReader())
+    remedy = r"^model 'Silent': untrainable_remedy\(\) must return a text. Received: None.$"
+    with pytest.raises(SpecError, match=remedy):
+        check_learnable(experiment_with(dataset, model))
+    warnings = r"^model 'Silent': data_warnings\(\) must return a list of texts. Received: None.$"
+    with pytest.raises(SpecError, match=warnings):
+        warnings_of(dataset, model)
+
+
 def test_nothing_but_blanks_is_warned_of_once_it_lasts():
     assert progress_warning({"step": 400, "val_blank_share": 1.0}) is None
     assert progress_warning({"step": 900, "val_blank_share": 0.9}) is None
