@@ -1,6 +1,7 @@
 """Dispatcher: assigns cores and devices to jobs and starts them through the zygote, in one thread."""
 
 import contextlib
+import os
 import selectors
 import socket
 import threading
@@ -199,9 +200,9 @@ class Dispatcher:
         job.waiting_for = None
         job.state = "running"
         self._number += 1
-        self._running[self._number] = Place(job, slot, endings.log_size(job.run), lease.devices)
+        place = self._running[self._number] = Place(job, slot, endings.log_size(job.run), lease.devices)
         placed = order.placed(lease, self._slots[slot])
-        zygote.send({"start": self._number, "order": asdict(placed)}, lease.fds)
+        zygote.send({"start": self._number, "order": asdict(placed)}, [*lease.fds, place.error_file])
         lease.release()  # our copy: the sent descriptors keep the lease until the run's process ends
 
     def _hear_zygote(self) -> None:
@@ -222,7 +223,7 @@ class Dispatcher:
                 self._end(self._running.pop(message["refused"]), Ended(None, why, cause=cause_in(why)))
             else:
                 place = self._running[message["ended"]]
-                ended = endings.ended(place.job.run, message, place.log_size_before)
+                ended = endings.ended(place, message)
                 del self._running[message["ended"]]
                 if ended.signal is not None and ended.cause is Cause.BROKEN_DEVICE:  # otherwise, its process does it
                     endings.quarantine([device.uuid for device in place.devices], ended.reason)
@@ -239,6 +240,7 @@ class Dispatcher:
 
     def _end(self, place: Place, ended: Ended) -> None:
         self._free_slots.append(place.slot)
+        os.close(place.error_file)
         place.job.end(ended)
 
     def _start_zygote(self) -> None:

@@ -1,21 +1,22 @@
 """How the process of a run ended, from the zygote's report and the run's files; quarantine of devices that failed."""
 
 import contextlib
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from text_recognizer.errors import RunError, TextRecognizerError
-from training.attempts.causes import EXIT_OUT_OF_MEMORY, cause_in, cause_of, says_broken_device, says_out_of_memory
+from training.attempts.causes import EXIT_OUT_OF_MEMORY, cause_of, says_broken_device, says_out_of_memory
 from training.devices.device import Device
 from training.devices.gpu_manager import GPUManager
 from training.executors.base import Ended, Job
 from training.files import processes
 from training.files.processes import kill_session
-from training.runs.causes import Cause
+from training.runs.causes import Cause, known_cause
 from training.runs.run import Run
 from training.terminal.command_line import say
 
@@ -24,21 +25,26 @@ _LAST_WORDS_BYTES = 1 << 16
 _CRASH_CHARACTERS = 4000  # of the log, in which a C++ library says why it aborts
 
 
-def ended(run: Run, report: dict[str, Any], log_size_before: int) -> Ended:
-    """How a process ended, from the zygote's "ended" message; before log_size_before, the log is of earlier ones."""
+def ended(place: "Place", report: dict[str, Any]) -> Ended:
+    """How the process of a job ended, from the zygote's "ended" message."""
     status = int(report["status"])
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     code = os.waitstatus_to_exitcode(status) if number is None else None
-    said = _last_words(run, log_size_before)
+    said = _last_words(place.job.run, place.log_size_before)
     # A C++ library that runs out of memory calls abort().
     aborted = number == signal.SIGABRT and says_out_of_memory(said)
     out_of_memory = bool(report["killed_for_memory"]) or code == EXIT_OUT_OF_MEMORY or aborted
-    cause = cause_in("\n".join(_errors(said)))
-    if cause is None and code != 0 and says_broken_device(said[-_CRASH_CHARACTERS:]):
+    error = place.error()
+    cause = known_cause(error.get("cause"))
+    if cause is not Cause.FULL_DISK and code != 0 and says_broken_device(said[-_CRASH_CHARACTERS:]):
         cause = Cause.BROKEN_DEVICE
+    if number is None:
+        reason = after_exit(place.job.run, code, error.get("message", ""))
+    else:
+        reason = _after_signal(number, report, out_of_memory)
     return Ended(
         exit_code=code,
-        reason=after_exit(run, code, said) if number is None else _after_signal(number, report, out_of_memory),
+        reason=reason,
         signal=number,
         out_of_memory=out_of_memory,
         cause=cause,
@@ -55,21 +61,15 @@ def _after_signal(number: int, report: dict[str, Any], out_of_memory: bool) -> s
     return f"ended by {name}: a library got no memory" if out_of_memory else f"ended by {name}"
 
 
-def after_exit(run: Run, code: int | None, last_words: str = "") -> str:
-    """The run's own status; for a process that never reached the run, the error it printed."""
+def after_exit(run: Run, code: int | None, error: str = "") -> str:
+    """The run's own status; for a process that never reached the run, the error that ended it."""
     try:
         status = run.status()
-    except RunError as error:
-        return f"exit code {code}: {error}"
+    except RunError as gone:
+        return f"exit code {code}: {gone}"
     if code == 0 or status.error is not None:
         return f"{status.state}: {status.error}" if status.error else status.state
-    errors = _errors(last_words)
-    return f"exit code {code}: " + (errors[-1] if errors else f"see {run.folder / 'log.txt'}")
-
-
-def _errors(last_words: str) -> list[str]:
-    lines = last_words.splitlines()
-    return [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return f"exit code {code}: " + (error or f"see {run.folder / 'log.txt'}")
 
 
 def log_size(run: Run) -> int:
@@ -120,6 +120,7 @@ class Place:
         slot: its cores.
         log_size_before: size of its log before this attempt, in bytes.
         devices: its devices.
+        error_file: descriptor of a file in memory, into which its process writes the error that ends it; see trial.py.
         pid: its process id; `since` distinguishes it from a later process with that id. None until reported.
         orphaned: how its zygote ended, if it did. The run notices, and ends at a checkpoint.
         kill_at: deadline of an orphan.
@@ -129,10 +130,16 @@ class Place:
     slot: int
     log_size_before: int
     devices: Sequence[Device] = ()
+    error_file: int = field(default_factory=lambda: os.memfd_create("error"))
     pid: int | None = None
     since: int | None = None
     orphaned: str | None = None
     kill_at: float = float("inf")
+
+    def error(self) -> dict[str, Any]:
+        """The message and cause of the error that ended its process; nothing if there was none."""
+        told = os.pread(self.error_file, os.fstat(self.error_file).st_size, 0)
+        return dict(json.loads(told)) if told else {}
 
     def is_gone(self) -> bool:
         """Whether an orphan has ended; kills it at its deadline."""

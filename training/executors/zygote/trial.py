@@ -1,6 +1,7 @@
 """The process of a run, forked by the zygote or a fresh interpreter.
 
-`python -m training.executors.zygote.trial RUN_FOLDER LIFELINE` is the latter; it reads its order from standard input.
+`python -m training.executors.zygote.trial RUN_FOLDER LIFELINE ERROR_FILE` is the latter; it reads its order from
+standard input.
 """
 
 import atexit
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from training.attempts.attempt import attempt
+from training.attempts.causes import cause_of
 from training.executors.zygote.endings import blaming
 from training.executors.zygote.order import Order
 from training.runs.run import Run
@@ -27,17 +29,31 @@ from training.terminal.command_line import guarded, say
 _OOM_SCORE = 500
 
 
-def live(order: Order, lifeline: int) -> NoReturn:
-    """Executes a run, printing into its log, and exits; `lifeline` is a pipe that stays open while the zygote lives."""
+def live(order: Order, lifeline: int, error_file: int) -> NoReturn:
+    """Executes a run, printing into its log, and exits.
+
+    Args:
+        lifeline: a pipe that stays open while the zygote lives.
+        error_file: gets the error that ends the run, for the driver.
+    """
     code = 1
     try:
-        code = guarded(lambda: _execute(order, lifeline))
+        code = guarded(lambda: _execute_or_tell(order, lifeline, error_file))
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:  # noqa: BLE001 - a forked process must not return into its parent's code
         sys.excepthook(*sys.exc_info())
     finally:
         _exit(code)
+
+
+def _execute_or_tell(order: Order, lifeline: int, error_file: int) -> int:
+    try:
+        return _execute(order, lifeline)
+    except Exception as error:
+        told = {"message": f"{type(error).__name__}: {error}", "cause": cause_of(error)}
+        os.write(error_file, json.dumps(told).encode())
+        raise
 
 
 def _execute(order: Order, lifeline: int) -> int:
@@ -94,10 +110,10 @@ def _exit(code: int) -> NoReturn:
 
 
 def main() -> NoReturn:
-    lifeline = int(sys.argv[2])
+    lifeline, error_file = map(int, sys.argv[2:])
     order = Order(**json.load(sys.stdin))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    live(order, lifeline)
+    live(order, lifeline, error_file)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ It has no other purpose, owns no eager context and no device, has one thread, an
 socket. If it must not fork, it starts fresh interpreters instead. When its driver dies, for any reason, it lets the
 runs reach a checkpoint, kills those that do not in time, and exits.
 
-    driver -> zygote   {"start": number, "order": …} with the descriptors of the lease; {"kill": number}; end of file
+    driver -> zygote   {"start": number, "order": …} with the descriptors of the lease and, last, of the file for the
+                       error that ends the run; {"kill": number}; end of file
     zygote -> driver   {"ready": "fork" | "exec", "because": why not fork, "notes": […]}
                        {"started": number, "pid": …}   {"refused": number, "why": …}
                        {"ended": number, "status": …, "wall_s": …, "cpu_s": …, …}
@@ -136,7 +137,7 @@ class Zygote:
             if self._forks:
                 own = [self._selector.fileno(), self._signals_end.fileno(), self._lifeline_end]
                 own += [key.fd for key in self._selector.get_map().values()]
-                pid = fork_trial(order, self._lifeline, own)
+                pid = fork_trial(order, descriptors, self._lifeline, own)
             else:
                 pid = execute_trial(order, descriptors, self._lifeline)
         except OSError as error:
@@ -186,20 +187,20 @@ class Zygote:
             self._channel.send(message)
 
 
-def fork_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> int:
+def fork_trial(order: Order, descriptors: Sequence[int], lifeline: int, not_to_keep: Sequence[int]) -> int:
     """Forks a run's process, which inherits the descriptors of its lease, but closes `not_to_keep`."""
     # A signal that arrives before the child has its own handlers must not be lost in the zygote's.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         pid = os.fork()
         if pid == 0:
-            _become_trial(order, lifeline, not_to_keep)
+            _become_trial(order, descriptors[-1], lifeline, not_to_keep)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     return pid
 
 
-def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> NoReturn:
+def _become_trial(order: Order, error_file: int, lifeline: int, not_to_keep: Sequence[int]) -> NoReturn:
     try:
         from training.executors.zygote.trial import live  # already imported by preload()
 
@@ -212,7 +213,7 @@ def _become_trial(order: Order, lifeline: int, not_to_keep: Sequence[int]) -> No
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         for descriptor in not_to_keep:
             os.close(descriptor)
-        live(order, lifeline)
+        live(order, lifeline, error_file)
     finally:
         os._exit(1)  # never return into the zygote's loop
 
@@ -224,10 +225,11 @@ def execute_trial(order: Order, descriptors: Sequence[int], lifeline: int) -> in
         text.seek(0)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
+        command = [sys.executable, "-P", "-m", "training.executors.zygote.trial"]
         # Not subprocess: it would reap the process unnoticed when the next one is started.
         return os.posix_spawn(
             sys.executable,
-            [sys.executable, "-P", "-m", "training.executors.zygote.trial", order.run_folder, str(lifeline)],
+            [*command, order.run_folder, str(lifeline), str(descriptors[-1])],
             {**order.environ, "PYTHONPATH": python_path()},
             file_actions=[(os.POSIX_SPAWN_DUP2, text.fileno(), 0)],
             setsid=True,

@@ -60,6 +60,7 @@ class Odd(Mlp):
         ctypes.string_at(0)
 
     def leave(self) -> None:
+        print("error: No space left on device")
         sys.exit(7)
 
     def start_processes(self) -> None:

@@ -125,7 +125,7 @@ def test_exit_codes_are_reported_and_errors_in_words(executor):
     assert left.wait(PATIENCE_S)
     assert refused.ended.exit_code == 2
     assert "batch_size must be at most 216" in refused.ended.reason
-    assert left.ended.exit_code == 7
+    assert (left.ended.exit_code, left.ended.cause) == (7, None), "what it prints decides nothing"
 
 
 def test_a_run_that_somebody_holds_is_refused_in_words(executor):
@@ -136,6 +136,7 @@ def test_a_run_that_somebody_holds_is_refused_in_words(executor):
     held.release()
     assert job.ended.exit_code == 2
     assert f"is in use by process {os.getpid()}" in job.ended.reason
+    assert job.ended.cause is Cause.REFUSED
 
 
 def test_killing_a_job_kills_its_whole_session(executor, tmp_path):
@@ -233,7 +234,9 @@ def test_a_run_on_the_cpu_of_a_machine_with_gpus_does_not_crash_for_a_broken_dev
     (tmp_path / "log.txt").write_text(f"{said}\nKeyError: 3\n")
     numbers_of_it = dict.fromkeys(("wall_s", "cpu_s", "peak_memory_mib"), 1.0)
     report = {"status": 1 << 8, "killed": "", "killed_for_memory": False, **numbers_of_it}
-    assert endings.ended(Run(tmp_path), report, 0).cause is cause
+    place = endings.Place(Job(Run(tmp_path), lambda *_: None), 0, 0)
+    assert endings.ended(place, report).cause is cause
+    os.close(place.error_file)
 
 
 def test_a_kill_by_the_kernel_for_want_of_memory_is_recognised(executor, limited_group, kernel_kills):
