@@ -12,8 +12,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections import deque
+import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from typing import Any
 from text_recognizer.errors import DivergedError, RunError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, keys_by_name, typed_fields
-from text_recognizer.wording import did_you_mean, received
+from text_recognizer.wording import counted, did_you_mean, received
 from training import run_experiment as experiment_command
 from training.api.edited import read_edited_again
 from training.api.plain import plain, plain_json
@@ -33,9 +34,9 @@ from training.runs.environment import users_modules
 from training.runs.given_spec import spec_from
 from training.runs.places import group_folder_name, new_run_id, runs_folder
 from training.sweeps import options
-from training.sweeps.folder import find_sweep
+from training.sweeps.folder import SweepFolder, find_sweep
 from training.sweeps.plan import SweepPlan
-from training.terminal.command_line import ENDS_WITH_INPUT, EXIT_UNEXPECTED
+from training.terminal.command_line import ENDS_WITH_INPUT, ERROR_FILE, EXIT_UNEXPECTED
 
 Spec = ExperimentSpec | Mapping[str, Any] | str | PathLike[str]
 # Flags with a better alternative in Python.
@@ -46,7 +47,20 @@ _NOT_FROM_PYTHON = {  # and the alternatives
     "nowandb": 'Give wandb="disabled".',
     "overrides": "Give its values as arguments.",
 }
-_LAST_LINES = 200  # of a command's output, in which its last error is searched
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a command ended.
+
+    Args:
+        error: the message of the error that ended it; "" if none did.
+        unseen: what it printed on standard error, unless that was shown.
+    """
+
+    code: int
+    error: str
+    unseen: str
 
 
 @typed
@@ -158,11 +172,18 @@ def run_sweep(sweep: Mapping[str, Any] | str | PathLike[str], *, show: bool = Tr
     parser = options.parser("run_sweep")
     argv = [str(path), *_flags_of(parser, arguments)]
     plan: SweepPlan = options.checked_plan(parser.parse_args(argv))
-    code, errors = _run_command("training.run_sweep", argv, show)
+    ended = _run_command("training.run_sweep", argv, show)
     folder = runs_folder() / group_folder_name(plan.name)
-    if code:
-        raise RunError(f"the sweep {folder} failed with exit code {code}. {_last_error(errors)}".rstrip())
+    if ended.code:
+        why = ended.error or _result_of_trials(SweepFolder(folder)) or ended.unseen
+        raise RunError(f"the sweep {folder} failed with exit code {ended.code}. {why}".rstrip())
     return SweepResult(folder)
+
+
+def _result_of_trials(sweep: SweepFolder) -> str:
+    failed = [trial for trial in sweep.trials().values() if trial.state == "failed"]
+    ends = [event["why"] for event in sweep.events() if event["event"] == "over"]
+    return f"{ends[-1]}: {counted(len(failed), 'failed trial')}" if ends else ""
 
 
 def written(sweep: Mapping[str, Any], name: str | None) -> Path:
@@ -187,29 +208,21 @@ def _text_of_spec(spec: Spec | None) -> str | None:
     return None if spec is None else _text_of(spec)
 
 
-def _ended(folder: Path, ended: tuple[int, str]) -> Run:
+def _ended(folder: Path, ended: _Ended) -> Run:
     """The run of a command that has ended. Raises TextRecognizerError: it failed."""
-    code, errors = ended
+    code, reason = ended.code, ended.error
     if code == 0:
         return Run(folder)
     kind = DivergedError if code == DivergedError.exit_code else RunError
-    reason = _last_error(errors)
     if (folder / "status.json").exists():
         run = Run(folder)
         if run.state in ("failed", "died"):
             where = reason if code == EXIT_UNEXPECTED else ""  # it names the line in the user's code
             reason = ". ".join(filter(None, (run._in_words(), where)))
         raise kind(f"the run {folder} ended with exit code {code}: {reason or run._in_words()}")
-    if code == EXIT_UNEXPECTED:  # the traceback is shown nowhere else
-        reason = f"\n{errors.strip()}"
+    if ended.unseen and (code == EXIT_UNEXPECTED or not reason):  # the traceback is shown nowhere else
+        reason = f"\n{ended.unseen.strip()}"
     raise kind(f"no run was started (exit code {code}). {reason}".rstrip())
-
-
-def _last_error(errors: str) -> str:
-    """The last error message of a command, with all of its lines; without one, the last line."""
-    lines = [line for line in errors.strip().splitlines() if line.strip()]
-    begins = [number for number, line in enumerate(lines) if line.startswith("error: ")]
-    return "\n".join(lines[begins[-1] if begins else -1 :])
 
 
 def _flags_of(
@@ -249,8 +262,8 @@ def _text_of(value: Any) -> str:
     return str(value) if isinstance(value, (str, os.PathLike)) else plain_json(value)
 
 
-def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int, str]:
-    """Runs `python -m MODULE ARGUMENTS` to its end; returns its exit code and the end of its standard error.
+def _run_command(module: str, arguments: Sequence[str], show: bool) -> _Ended:
+    """Runs `python -m MODULE ARGUMENTS` to its end.
 
     An interrupt is forwarded, so that the command can write a checkpoint; a second one kills it. If this process ends
     first, for any reason, the command is told to stop.
@@ -259,7 +272,7 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
         show: print the command's output.
     """
     lifeline, held = os.pipe()
-    with open(held, "wb"):
+    with open(held, "wb"), tempfile.NamedTemporaryFile("r", encoding="utf-8") as error_file:
         with open(lifeline, "rb") as its_input:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
@@ -270,10 +283,11 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
                 errors="replace",
                 bufsize=1,
                 start_new_session=True,  # it gets Ctrl-C only once: from us
-                env={**os.environ, ENDS_WITH_INPUT: "1"},
+                env={**os.environ, ENDS_WITH_INPUT: "1", ERROR_FILE: error_file.name},
             )
         try:
-            return _followed(process, show)
+            unseen = _followed(process, show)
+            return _Ended(process.returncode, error_file.read(), unseen)
         except KeyboardInterrupt:
             process.send_signal(signal.SIGINT)
             try:
@@ -285,16 +299,15 @@ def _run_command(module: str, arguments: Sequence[str], show: bool) -> tuple[int
             raise
 
 
-def _followed(process: "subprocess.Popen[str]", show: bool) -> tuple[int, str]:
+def _followed(process: "subprocess.Popen[str]", show: bool) -> str:
+    """Waits for the end of a command; returns what it printed on standard error, unless that was shown."""
     if show and process.stdout is not None:
-        last = deque[str](maxlen=_LAST_LINES)
         for line in process.stdout:  # after an interrupt: the command may print more
             sys.stdout.write(line)
-            last.append(line)
+        process.wait()
         process.stdout.close()
-        return process.wait(), "".join(last)
-    _, errors = process.communicate()
-    return process.returncode, errors or ""
+        return ""
+    return process.communicate()[1] or ""
 
 
 def _is_the_terminal(stream: Any) -> bool:

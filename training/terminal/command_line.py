@@ -29,6 +29,8 @@ EXIT_UNEXPECTED = 1  # for an exception that is not a user's mistake
 TRACEBACK = "TEXT_RECOGNIZER_TRACEBACK"
 # Set by a program whose command must not outlive it: it stops at the end of its standard input.
 ENDS_WITH_INPUT = "TEXT_RECOGNIZER_ENDS_WITH_INPUT"
+# Set by a program that wants to know why its command failed: the file into which it writes the message of its error.
+ERROR_FILE = "TEXT_RECOGNIZER_ERROR_FILE"
 # Errors of the system that would occur again; anything else may be worth a retry.
 _LASTING = (
     *(*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
@@ -44,6 +46,7 @@ def guarded(command: Callable[[], int]) -> int:
     """
     if os.environ.pop(ENDS_WITH_INPUT, None):
         threading.Thread(target=_stop_after_input, daemon=True).start()
+    fail = partial(_fail, os.environ.pop(ERROR_FILE, os.devnull))
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:  # closed by the caller: a file of ours would get its number, and our output
             setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115 - until the program ends
@@ -53,8 +56,7 @@ def guarded(command: Callable[[], int]) -> int:
     try:
         return command()
     except TextRecognizerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -65,13 +67,19 @@ def guarded(command: Callable[[], int]) -> int:
     except (OSError, UnicodeError) as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
-        print(f"error: {_refusal(error)} ({TRACEBACK}=1 shows where in the program.)", file=sys.stderr)
         lasting = isinstance(error, UnicodeError) or error.errno in _LASTING
-        return TextRecognizerError.exit_code if lasting else 1
+        message = f"{_refusal(error)} ({TRACEBACK}=1 shows where in the program.)"
+        return fail(message, TextRecognizerError.exit_code if lasting else 1)
     except Exception as error:  # noqa: BLE001 - the last resort
         traceback.print_exc()
-        print(f"error: {_whose_bug(error)}", file=sys.stderr)
-        return EXIT_UNEXPECTED
+        return fail(_whose_bug(error), EXIT_UNEXPECTED)
+
+
+def _fail(error_file: str, message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):
+        Path(error_file).write_text(message, encoding="utf-8", errors="backslashreplace")
+    return code
 
 
 def _stop_after_input() -> None:

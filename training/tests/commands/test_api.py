@@ -351,7 +351,7 @@ def test_a_sweep_ends_in_its_table_and_its_best_run(runs_folder, capsys):
 @pytest.mark.parametrize("show", [False, True])
 def test_all_that_is_wrong_with_a_sweep_is_in_the_exception(show, runs_folder, capsys):
     sweep = {"method": "grid", "parameters": {"seed": {"values": [1, 2]}}}
-    problems = r"(?s)sweeps-of-two.* exit code 2\. error: 2 problems .*key 'dataset' is missing.*key 'model' is missing"
+    problems = r"(?s)sweeps-of-two.* exit code 2\. 2 problems .*key 'dataset' is missing.*key 'model' is missing"
     with pytest.raises(RunError, match=problems):
         tr.run_sweep(sweep, name="sweeps-of-two", base={"network": "mlp"}, show=show)
 

@@ -25,7 +25,7 @@ from training.attempts import train_and_evaluate as heavy_module
 from training.devices.gpu_manager import Lease
 from training.runs.causes import Cause
 from training.runs.run import Run
-from training.terminal.command_line import TRACEBACK, guarded
+from training.terminal.command_line import ERROR_FILE, TRACEBACK, guarded
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
@@ -58,6 +58,24 @@ def test_what_the_system_refuses_is_an_error_in_words_and_no_bug(capsys, monkeyp
     monkeypatch.setenv(TRACEBACK, "1")
     assert guarded(failing(error)) == code
     assert "in fail" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SpecError(["no \udc80", "error: three\nlines"]), "2 problems:\n  - no \\udc80\n  - error: three\nlines"),
+        (OSError("no file"), f"no file. ({TRACEBACK}=1 shows where in the program.)"),
+        (KeyError("x"), "this is a bug in Text Recognizer; please report it with the lines above."),
+    ],
+)
+def test_a_program_gets_the_message_of_the_error_that_ends_its_command(error, message, monkeypatch, tmp_path):
+    def command() -> int:
+        assert guarded(failing(RunError("of a trial in this process"))) == 2
+        return int(failing(error)())
+
+    monkeypatch.setenv(ERROR_FILE, str(tmp_path / "error"))
+    assert guarded(command) > 0
+    assert (tmp_path / "error").read_text() == message
 
 
 def test_a_full_disk_is_said_with_the_folder_that_has_the_least_room(capsys, monkeypatch, tmp_path):

@@ -165,7 +165,7 @@ def test_every_setting_in_the_code_is_in_the_documents():
         if path.suffix in (".py", ".sh") and "tests" not in path.parts
     ]
     used = {name for text in texts for name in re.findall(r"TEXT_RECOGNIZER_[A-Z_]+\b", text)}
-    internal = {"TEXT_RECOGNIZER_LEASE", "TEXT_RECOGNIZER_GPU_MEMORY_MIB", "TEXT_RECOGNIZER_ENDS_WITH_INPUT"}
+    internal = {f"TEXT_RECOGNIZER_{name}" for name in ("LEASE", "GPU_MEMORY_MIB", "ENDS_WITH_INPUT", "ERROR_FILE")}
     assert sorted(name for name in used - internal if name not in documents) == []
 
 

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 from text_recognizer.registry import BUILT_IN
+from training.api.experiments import _result_of_trials
 from training.executors.base import Ended
 from training.runs.causes import Cause
 from training.sweeps.limits import Limits, classify
@@ -98,6 +99,7 @@ def test_a_sweep_with_failed_trials_says_at_its_end_how_they_are_run_again(tmp_p
         assert f"failed      {number} trials; with --retry-failed the same command runs them again" in shown.out
         assert shown.err.splitlines()[-1] == f"error: {result.ended}"
         assert re.match(r"the first \d trials all failed|all trials are done, and none finished", result.ended)
+    assert _result_of_trials(sweep.folder) == f"{result.ended}: {number} failed trials"
     assert finish_sweep(sweep.plan, sweep.folder, sweep.history, result, takes_retries=False) == 1
     assert "--retry-failed" not in capsys.readouterr().out
 
