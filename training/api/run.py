@@ -115,11 +115,12 @@ class Run:
 
     def _repr_html_(self) -> str:
         from evaluation.pages import render
+        from training.terminal.tables import shown
 
         summary, spec = {}, ""
         with contextlib.suppress(TextRecognizerError):  # the state says what is wrong
             spec = json.dumps(self.spec.to_json(), indent=2, ensure_ascii=False)
-            summary = self.summary
+            summary = {name: shown(name, value) for name, value in self.summary.items()}
         return render("api_run.html", run=self, words=self._in_words(), summary=summary, spec=spec)
 
     def _in_words(self) -> str:

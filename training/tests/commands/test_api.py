@@ -157,6 +157,13 @@ def test_samples_of_a_dataset_and_of_a_run_are_pictures(run, monkeypatch):
         tr.draw_samples(run)
 
 
+def test_notebooks_show_numbers_as_tables_do(run, monkeypatch):
+    monkeypatch.setattr(tr.Run, "summary", {"best_epoch": 3, "val_loss": 2.08e29, "test_accuracy": None})
+    assert "<td>3</td>" in run._repr_html_()
+    assert "<td>2.08e+29</td>" in run._repr_html_()
+    assert "<td>-</td>" in run._repr_html_()
+
+
 def test_notebooks_show_runs_with_everything_escaped(run, runs_folder, tmp_path):
     assert "<b>first</b>" in run._repr_html_()
     assert "<th>test_accuracy</th>" in tr.runs()._repr_html_()
