@@ -106,6 +106,12 @@ def lines_of_text(
     return tuple(line for line, number in zip(lines, characters, strict=True) if number >= fewest)
 
 
+def _loaded(detector: Bundle) -> LineDetectorModel:
+    if detector.data_spec.target == "pixels" and isinstance(model := detector.load_to_read(), LineDetectorModel):
+        return model
+    raise DataError(f"the bundle {detector.folder} does not find lines.")
+
+
 class ParagraphTextRecognizer:
     """Finds the lines of a page and reads them. Raises DataError: a bundle is missing, or does something else.
 
@@ -123,14 +129,10 @@ class ParagraphTextRecognizer:
         alternatives: int | None = None,
     ) -> None:
         self.detector = None if detector is None else find_bundle(detector)
-        if self.detector is not None and self.detector.data_spec.target != "pixels":
-            raise DataError(f"the bundle {self.detector.folder} does not find lines.")
+        self._model = None if self.detector is None else _loaded(self.detector)
         self.reader = reader if isinstance(reader, LinePredictor) else LinePredictor(reader, alternatives)
         alphabet = "".join(self.reader.bundle.data_spec.classes)
         self._right_to_left = has_right_to_left(alphabet) and runs_right_to_left(alphabet)
-        model = self.detector.load_to_read() if self.detector else None
-        assert model is None or isinstance(model, LineDetectorModel)
-        self._model = model
 
     def predict(self, image: ImageSource) -> PageReading:
         """Lines of an image: array, path, open file or bytes; dark or light ink. Raises DataError: it is unreadable."""

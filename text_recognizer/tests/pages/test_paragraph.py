@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 from text_recognizer.datasets.base import DataSpec
+from text_recognizer.errors import DataError
 from text_recognizer.images.line_form import with_dark_ink
 from text_recognizer.images.read import read_image
 from text_recognizer.layout.shapes import FoundLine
+from text_recognizer.models.bundle import Bundle
 from text_recognizer.models.prediction import Prediction, ReadPart
 from text_recognizer.predictors.paragraph import LineOfText, ParagraphTextRecognizer, as_square, lines_of_text
+from text_recognizer.spec import ExperimentSpec
 from text_recognizer.tests.conftest import shared_data
 from text_recognizer.tests.pages.page_drawing import drawn_page
 
@@ -188,3 +191,11 @@ def test_a_page_with_few_lines_does_not_depend_on_a_trained_detector_that_misses
         whole, cut = (np.flatnonzero(picture.max(axis=(1, 2)) > 100) for picture in blind.shown)
         assert len(cut) >= len(whole)
         assert blind.shown[0].shape == blind.shown[1].shape == (96, 96, 1)
+
+
+def test_a_users_model_of_pixels_that_is_no_line_detector_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(Bundle, "load_to_read", lambda _: object())
+    spec = ExperimentSpec("mine:Pages", "mine:Shades", "mine:Net")
+    detector = Bundle(tmp_path, spec, DataSpec((8, 8, 1), ("a",), "pixels"), "mine", {}, "", {})
+    with pytest.raises(DataError, match=f"the bundle {tmp_path} does not find lines"):
+        ParagraphTextRecognizer(detector)
