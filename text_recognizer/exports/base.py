@@ -23,6 +23,7 @@ class ModelExport(ABC):
     """Constructor arguments are given after the name in `--format NAME:KEY=VALUE,…`."""
 
     suffix: str = ""  # of the file; "" for a folder
+    quantize: str = "off"  # the kind of numbers that it quantizes to; then it is measured on the dataset
 
     @abstractmethod
     def write(self, model: Model, bundle: Bundle, output: Path, samples: Images) -> None:

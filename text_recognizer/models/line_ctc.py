@@ -241,12 +241,9 @@ class LineModelCtc(ReadsLines):
         width, longest = self.data_spec.input_shape[1], self.data_spec.max_length
         if width is None or longest is None or (frames := int(self.network.frames(width))) >= longest:
             return
-        advice = "Make dataset_args.width larger, max_length smaller, or choose a network with more frames a pixel."
-        if hasattr(self.network, "window_stride"):
-            advice = f"Make network_args.window_stride smaller than {self.network.window_stride}."
         raise SpecError(
             f"the network {type(self.network).__name__} has {max(frames, 0)} frames for lines of {width} pixels, "
-            f"but the longest line has {longest} characters, which need a frame each. {advice}"
+            f"but the longest line has {longest} characters, which need a frame each. {self.network.more_frames}"
         )
 
 

@@ -84,6 +84,11 @@ class FrameNetwork(Network):
                 f"needs lines at least {self.smallest_height_px} pixels high, the dataset's have {input_shape[0]}"
             )
 
+    @property
+    def more_frames(self) -> str:
+        """What gives more frames to lines of one width, as advice."""
+        return "Make dataset_args.width larger, max_length smaller, or choose a network with more frames a pixel."
+
     @abstractmethod
     def frames(self, width: Any) -> Any:
         """The number of frames of a line of this width in pixels, regardless of padding.

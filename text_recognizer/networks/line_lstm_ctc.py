@@ -24,6 +24,10 @@ class LineLstmCtc(FrameNetwork):
     window_width: Annotated[int, Ge(6)] = 12
     window_stride: Annotated[int, Ge(1)] = 5
 
+    @property
+    def more_frames(self) -> str:
+        return f"Make network_args.window_stride smaller than {self.window_stride}."
+
     def check(self, input_shape: Shape, output_shape: Shape) -> None:
         super().check(input_shape, output_shape)
         if input_shape[1] is not None and input_shape[1] < self.window_width:

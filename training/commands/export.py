@@ -69,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path(f"{bundle.run_id}{export.suffix}")
     if output.exists():
         raise DataError(f"{output} already exists. Give another name with --output, or remove it.")
-    dataset = _prepared(bundle, may_lack=getattr(export, "quantize", "off") == "off")
+    dataset = _prepared(bundle, may_lack=export.quantize == "off")
     with standard_error_off():  # TensorFlow's start-up notes
         model = bundle.load()
         found = _write(export, model, bundle, dataset, output)
@@ -103,7 +103,7 @@ def _write(export: ModelExport, model: Model, bundle: Bundle, dataset: Dataset |
         attempts = export.attempts(model, bundle, output, sets[0])
         if dataset is not None:
             validation = dataset.split("validation")
-            if getattr(export, "quantize", "off") != "off":
+            if export.quantize != "off":
                 return _measured(model, attempts, export, validation, output)
             sets = [_images(model, validation, GOLDEN_IMAGES)]
         next(attempts)
