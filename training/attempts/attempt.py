@@ -60,6 +60,7 @@ def attempt(
         experiment.check_samples()  # a user's own code, which may use TensorFlow
         devices = [f"{device.name} {device.uuid}" for device in lease.devices] or ["cpu"]
         _record_environment(run, experiment, devices)
+        launch["device_uuids"] = [device.uuid for device in lease.devices]
         if is_extension:
             launch["extended"] = facts_of(run, experiment.spec)
         _record_launch(run, trackers, devices, launch)

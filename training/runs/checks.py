@@ -42,8 +42,9 @@ def launch_fault(value: Mapping[str, Any]) -> str | None:
     attempts = value.get("attempts")
     if not _is_list_of(attempts, dict):
         return f"'attempts' must be a list of objects. {received(attempts)}"
-    wrong = [one["devices"] for one in attempts or () if not _is_list_of(one.get("devices", []), str)]
-    return f"'devices' must be a list of names. {received(wrong[0])}" if wrong else None
+    lists = [(key, one.get(key, [])) for one in attempts or () for key in ("devices", "device_uuids")]
+    wrong = next(((key, found) for key, found in lists if not _is_list_of(found, str)), None)
+    return f"'{wrong[0]}' must be a list of names. {received(wrong[1])}" if wrong else None
 
 
 def report_fault(row: Mapping[str, Any]) -> str | None:

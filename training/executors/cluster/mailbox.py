@@ -158,7 +158,7 @@ class Turn:
         last = last_turn(folder)
         try:
             descriptor = os.open(folder / f"driver.{last + 1}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC)
-            os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            os.write(descriptor, f"process {os.getpid()} on {(host := socket.gethostname())}\n{host}".encode())
             os.close(descriptor)
         except FileExistsError:
             raise RunError(f"another driver of the sweep {folder.parent} was faster and continues it.") from None
@@ -194,11 +194,11 @@ def driver_elsewhere(folder: Path) -> str | None:
     """An active driver on another host; on this host, the lock of the sweep shows it."""
     try:
         last = last_turn(folder)
-        who = (folder / f"driver.{last}").read_text()
+        who, _, host = (folder / f"driver.{last}").read_text().partition("\n")
     except OSError:
         return None
     pulse = Pulse(folder / f"driver.{last}.beat")
-    if who.rpartition(" on ")[2] == socket.gethostname() or not pulse.is_there():
+    if host == socket.gethostname() or not pulse.is_there():
         return None
     pulse.has_changed()
     for _ in range(20):  # four reads per beat

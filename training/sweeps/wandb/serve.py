@@ -136,7 +136,7 @@ class _Journal:
         """Puts the devices of the last attempt on this machine into quarantine; agents elsewhere have their own."""
         attempt = (run.attempts() or [{}])[-1]
         if attempt.get("host") == socket.gethostname():
-            uuids = [device.rpartition(" ")[2] for device in attempt.get("devices", []) if device != "cpu"]
+            uuids = attempt.get("device_uuids", [])
             quarantine(uuids, reason)
             self.broken_devices.update(uuids)
 

@@ -95,7 +95,7 @@ def test_turns_count_up_and_an_earlier_driver_gives_up(tmp_path):
 def test_a_driver_that_beats_on_another_host_keeps_others_out_and_a_silent_one_does_not(tmp_path, monkeypatch):
     elsewhere = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: (tmp_path / "driver.1.beat").write_text("2"))
     monkeypatch.setattr(mailbox, "time", elsewhere)
-    (tmp_path / "driver.1").write_text("process 7 on elsewhere")
+    (tmp_path / "driver.1").write_text("process 7 on elsewhere\nelsewhere")
     (tmp_path / "driver.1.beat").write_text("1")
     assert driver_elsewhere(tmp_path) == "process 7 on elsewhere"
     (tmp_path / "driver.1.beat").write_text("1")
@@ -103,7 +103,8 @@ def test_a_driver_that_beats_on_another_host_keeps_others_out_and_a_silent_one_d
         Turn.take(tmp_path)
     monkeypatch.setattr(mailbox, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None))
     assert Turn.take(tmp_path).number == 2
-    assert (tmp_path / "driver.2").read_text().endswith(f" on {socket.gethostname()}")
+    host = socket.gethostname()
+    assert (tmp_path / "driver.2").read_text() == f"process {os.getpid()} on {host}\n{host}"
 
 
 def test_an_agent_gets_the_settings_of_its_driver_where_the_cluster_does_not_pass_them_on(tmp_path, monkeypatch):

@@ -193,7 +193,7 @@ def test_a_launch_that_is_damaged_is_named(run):
     (run.folder / "launch.json").write_text("[]")
     with pytest.raises(RunError, match=r"launch.json cannot be read: it is not a JSON object. Received: \[\]"):
         run.read_json("launch.json")
-    for attempts in ("5", "[5]", '[{"devices": 5}]'):
+    for attempts in ("5", "[5]", '[{"devices": 5}]', '[{"device_uuids": 5}]'):
         (run.folder / "launch.json").write_text(f'{{"attempts": {attempts}}}')
         with pytest.raises(RunError, match="launch.json is damaged: "):
             run.attempts()

@@ -201,7 +201,7 @@ def test_a_gpu_that_broke_under_an_agents_run_is_put_into_quarantine(tmp_path, m
     for name, host in (("here", socket.gethostname()), ("there", "another")):
         run = Run.create(ExperimentSpec.parse(SPEC | {"experiment_group": "kept"}), name, folder.path.parent)
         SweepLink("abc").write(run)
-        run.write_json("launch.json", {"attempts": [{"host": host, "devices": [f"Simulated GPU GPU-{name}"]}]})
+        run.write_json("launch.json", {"attempts": [{"host": host, "device_uuids": [f"GPU-{name}"]}]})
         run.set_state("failed", "InternalError: uncorrectable ECC error", Cause.BROKEN_DEVICE)
     (tmp_path / "locks").write_text("no folder: the agents go on")
     journal.update()
