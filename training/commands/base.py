@@ -5,7 +5,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-OTHER_RUNS = " Set TEXT_RECOGNIZER_RUNS={} to list those of another folder."  # the hint for a list command's FOLDER
+from text_recognizer.wording import shell_word
+
 A_BUNDLE = "a bundle or run: folder, id, start of an id, or last; or the name of a model"
 
 
@@ -18,6 +19,11 @@ class Command(ABC):
 
         Import heavy libraries only inside that function, so that help texts do not wait for them.
         """
+
+
+def other_runs(folder: str) -> str:
+    """The hint of a list command for a FOLDER."""
+    return f" Set TEXT_RECOGNIZER_RUNS={shell_word(folder)} to list those of another folder."
 
 
 def add_action(actions: Any, name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:  # noqa: A002

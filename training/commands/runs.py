@@ -13,7 +13,7 @@ from typing import Any
 from evaluation.predictions import prediction_fault
 from text_recognizer.errors import RunError
 from text_recognizer.wording import counted, shell_word
-from training.commands.base import OTHER_RUNS, Command, add_action
+from training.commands.base import Command, add_action, other_runs
 from training.commands.curves import draw_curves
 from training.files.journals import read_journal
 from training.runs.find import find_run
@@ -24,6 +24,7 @@ from training.runs.run_table import (
     LISTED_STATES,
     RunRow,
     columns_to_show,
+    is_filter,
     read_row,
     read_rows,
     select,
@@ -58,7 +59,7 @@ class Runs(Command):
         parser.epilog = EXAMPLES
         actions = parser.add_subparsers(metavar="ACTION", required=True)
         listing = add_action(actions, "list", _list, "all runs, the newest first")
-        listing.set_defaults(hint_if_surplus=OTHER_RUNS)
+        listing.set_defaults(hint_if_surplus=_hint_if_surplus)
         add = listing.add_argument
         add("--filter", action="append", default=[], metavar="COND", help="like network=mlp, epoch>3, id~lenet")
         add("--sort", metavar="COLUMN", help="a metric or key of the spec; -COLUMN for descending")
@@ -93,6 +94,10 @@ class Runs(Command):
         tail.add_argument("--lines", type=number(int, 0), default=20, metavar="N", help=lines)
         export.add_argument("output", type=Path, metavar="FILE", help="a new file, like predict.txt")
         rerun.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…")
+
+
+def _hint_if_surplus(given: str) -> str:
+    return f" Did you mean --filter {shell_word(given)}?" if is_filter(given) else other_runs(given)
 
 
 def _list(arguments: argparse.Namespace) -> int:

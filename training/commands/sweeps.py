@@ -7,7 +7,7 @@ from pathlib import Path
 
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.wording import counted
-from training.commands.base import OTHER_RUNS, Command
+from training.commands.base import Command, other_runs
 from training.sweeps.folder import find_sweep
 from training.sweeps.history import History
 from training.sweeps.table import COLUMNS, read_sweep, read_sweeps
@@ -40,7 +40,7 @@ class Sweeps(Command):
             added.set_defaults(run=run, action=action)
             return added
 
-        add("list", _list, "all sweeps, the newest first").set_defaults(hint_if_surplus=OTHER_RUNS)
+        add("list", _list, "all sweeps, the newest first").set_defaults(hint_if_surplus=other_runs)
         add("show", _show, "a sweep and its trials, best first")
         explain = add("explain", _explain, "why each trial was suggested, stopped or failed")
         explain.add_argument("--trial", type=int, metavar="N", help="only this trial")

@@ -33,6 +33,7 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "~": lambda value, pattern: re.search(str(pattern), str(value)) is not None,
 }
+_FILTER = re.compile(rf"([\w.]+)\s*({'|'.join(_COMPARISONS)})\s*(.*)", flags=re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -224,8 +225,13 @@ def select(
     return [*(row for _, row in keys), *(row for row in kept if row.value(column) is None)][:limit]
 
 
+def is_filter(text: str) -> bool:
+    """Whether a text has the form of a filter."""
+    return _FILTER.fullmatch(text) is not None
+
+
 def _parse_filter(text: str) -> tuple[str, Callable[[Any, Any], bool], str, Any]:
-    match = re.fullmatch(rf"([\w.]+)\s*({'|'.join(_COMPARISONS)})\s*(.*)", text, flags=re.DOTALL)
+    match = _FILTER.fullmatch(text)
     if match is None:
         raise SpecError(f"the filter '{text}' is not COLUMN, one of {' '.join(_COMPARISONS)}, VALUE, like network=mlp.")
     column, sign, value = match.groups()

@@ -23,7 +23,7 @@ _ONE_OF_THEM = f"--{_DATASET_ARGS}."
 class Parser(argparse.ArgumentParser):
     """Raises SpecError instead of exiting; no abbreviations.
 
-    A default `hint_if_surplus` of a command is its hint for a value too many, `{}`.
+    A default `hint_if_surplus` of a command makes its hint for a value too many.
 
     Args:
         hint: appended to the message for an unknown argument.
@@ -49,8 +49,8 @@ class Parser(argparse.ArgumentParser):
             name = re.split("[=.]", unknown[0])[0]
             is_elsewhere = name in _options(self)
             hint = " Another action has it." if is_elsewhere else did_you_mean(name.lstrip("-"), known, known)
-            if not name.startswith("-"):
-                hint = getattr(found, "hint_if_surplus", "").format(unknown[0]) or hint
+            if not name.startswith("-") and hasattr(found, "hint_if_surplus"):
+                hint = found.hint_if_surplus(unknown[0])
             raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {self.prog} --help.")
         return found
 

@@ -55,6 +55,10 @@ SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
             ["runs", "list", "old/runs"],
             "unknown argument 'old/runs'. Set TEXT_RECOGNIZER_RUNS=old/runs to list those of another folder. See ",
         ),
+        (
+            ["runs", "list", "test_accuracy>=0.9"],
+            "unknown argument 'test_accuracy>=0.9'. Did you mean --filter 'test_accuracy>=0.9'? See ",
+        ),
         (["sweeps", "list", "old"], "unknown argument 'old'. Set TEXT_RECOGNIZER_RUNS=old to list those of"),
         (["runs", "show", "last", "other"], "unknown argument 'other'. See text-recognizer runs --help."),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
