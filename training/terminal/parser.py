@@ -34,6 +34,7 @@ class Parser(argparse.ArgumentParser):
         self._hint = f"{hint} ".lstrip()
         self._keys = {f"--{name}": f"--{key}" for name, key in keys.items()}
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
+        self.set_defaults(parser=self)  # the parser of the action that was given
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """The arguments. Raises SpecError: one is unknown, missing or not allowed."""
@@ -45,13 +46,13 @@ class Parser(argparse.ArgumentParser):
             unknown = [token for token in unknown if token.partition("=") not in parts]
         if unknown:
             # Compared without dashes, which make any two options similar.
-            known = {one.lstrip("-"): self._keys.get(one, one) for one in (*_options(self), *self._keys)}
+            known = {one.lstrip("-"): self._keys.get(one, one) for one in (*_options(found.parser), *self._keys)}
             name = re.split("[=.]", unknown[0])[0]
             is_elsewhere = name in _options(self)
             hint = " Another action has it." if is_elsewhere else did_you_mean(name.lstrip("-"), known, known)
             if not name.startswith("-") and hasattr(found, "hint_if_surplus"):
                 hint = found.hint_if_surplus(unknown[0])
-            raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {self.prog} --help.")
+            raise SpecError(f"unknown argument '{unknown[0]}'.{hint} {self._hint}See {found.parser.prog} --help.")
         return found
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]

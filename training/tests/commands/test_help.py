@@ -28,9 +28,14 @@ SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
         ),
         (["runs", "list", "--fromat=csv"], "unknown argument '--fromat=csv'. Did you mean '--format'?"),
         (
-            ["runs", "list", "--curve=x"],
-            "unknown argument '--curve=x'. Another action has it. See text-recognizer runs",
+            ["runs", "list", "--fiter", "x"],
+            "unknown argument '--fiter'. Did you mean '--filter'? See text-recognizer runs list --help.",
         ),
+        (
+            ["runs", "list", "--curve=x"],
+            "unknown argument '--curve=x'. Another action has it. See text-recognizer runs list --help.",
+        ),
+        (["runs", "list", "--curv=x"], "unknown argument '--curv=x'. See text-recognizer runs list --help."),
         (["runs", "list", "--format", "cvs"], "unknown --format 'cvs'. Did you mean 'csv'?"),
         (
             ["evaluate", "--bundle", "last"],
@@ -60,7 +65,7 @@ SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
             "unknown argument 'test_accuracy>=0.9'. Did you mean --filter 'test_accuracy>=0.9'? See ",
         ),
         (["sweeps", "list", "old"], "unknown argument 'old'. Set TEXT_RECOGNIZER_RUNS=old to list those of"),
-        (["runs", "show", "last", "other"], "unknown argument 'other'. See text-recognizer runs --help."),
+        (["runs", "show", "last", "other"], "unknown argument 'other'. See text-recognizer runs show --help."),
         (["list", "netwoks"], "unknown kind 'netwoks'. Did you mean 'networks'?"),
         (["--versio"], "unknown argument '--versio'. Did you mean '--version'?"),
         (["run", "--versio"], "unknown argument '--versio'. Did you mean '--version'? Values of the spec"),
