@@ -86,7 +86,7 @@ class ModelStore:
         """The current version of a name. Raises DataError: there is no such name, or its records are damaged."""
         path = self._names / name / CURRENT
         if not _NAME.fullmatch(name) or not path.exists():
-            raise DataError(f"there is no model '{name}' in {self.folder}.{did_you_mean(name, self.names())} {HOW}")
+            raise self._no_model(name)
         text = path.read_bytes()[:10].strip()
         if not text.isdigit():
             raise DataError(f"{path} is damaged. Set it again: text-recognizer models rollback {name} --to VERSION")
@@ -204,8 +204,13 @@ class ModelStore:
             with filelock.FileLock(self.folder / ".lock"):
                 yield
 
+    def _no_model(self, name: str) -> DataError:
+        return DataError(f"there is no model '{name}' in {self.folder}.{did_you_mean(name, self.names())} {HOW}")
+
     def _unknown(self, name: str, number: str) -> DataError:
         known = ", ".join(str(one.number) for one in self.versions(name))
+        if not known and name not in self.names():
+            return self._no_model(name)
         return DataError(f"the model '{name}' has no version {number}. It has: {known or 'none'}.")
 
     def _version(self, name: str, number: int) -> Version:

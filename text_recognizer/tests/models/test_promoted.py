@@ -165,6 +165,8 @@ def test_a_version_that_is_not_there_is_a_sentence(store, bundle):
         find_bundle("digits@7")
     with pytest.raises(DataError, match=r"no model 'digit' in .* Did you mean 'digits'\? See them: .*models list"):
         store.current("digit")
+    with pytest.raises(DataError, match=r"no model 'digit' in .* Did you mean 'digits'\? See them: .*models list"):
+        store.version("digit", 1)
 
 
 def test_a_manifest_of_more_than_a_disk_should_hold_is_refused():
