@@ -45,14 +45,29 @@ def _main(argv: list[str]) -> int:
         return run(rest, prog=f"text-recognizer {name}")
     # Entry points are read only for names that are not built in: that takes 9 ms.
     if name not in SUMMARIES and ":" not in name and name not in (known := [*PROGRAMS, *names("command")]):
-        raise SpecError(f"unknown command '{name}'.{did_you_mean(name, known)} Known: {', '.join(sorted(known))}.")
-    command = resolve("command", name)()  # only this one: a help text must not import the others
+        actions = _actions()
+        meant = did_you_mean(name, [*known, *actions], actions)
+        raise SpecError(f"unknown command '{name}'.{meant} Known: {', '.join(sorted(known))}.")
+    arguments = _parser(name).parse_args(rest)  # only this one: a help text must not import the others
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _parser(name: str) -> Parser:
+    command = resolve("command", name)()
     summary = (inspect.getdoc(command) or "").partition("\n")[0]
     parser = Parser(prog=f"text-recognizer {name}", description=summary)
     command.configure(parser)
-    arguments = parser.parse_args(rest)
-    code: int = arguments.run(arguments)
-    return code
+    return parser
+
+
+def _actions() -> dict[str, str]:
+    """The actions of the commands, like pause, with all commands that have them: sweeps pause."""
+    found: dict[str, list[str]] = {}
+    for command in SUMMARIES:
+        for action in _parser(command).actions:
+            found.setdefault(action, []).append(f"{command} {action}")
+    return {action: "' or '".join(commands) for action, commands in found.items() if action not in SUMMARIES}
 
 
 def _help() -> str:

@@ -30,6 +30,7 @@ def find_run(name: str, root: Path | None = None) -> Run:
     folder = _folder_of(name, root)
     if folder is None:
         known = [folder.name for folder in run_folders(root)]
+        known += ["last"] if known else []
         raise RunError(
             f"there is no run '{name}' in {(root or runs_folder()).resolve()}.{did_you_mean(name, known)} "
             f"See them: text-recognizer runs list"

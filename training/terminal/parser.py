@@ -36,6 +36,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"allow_abbrev": False, "formatter_class": argparse.RawDescriptionHelpFormatter, **settings})
         self.set_defaults(parser=self)  # the parser of the action that was given
 
+    @property
+    def actions(self) -> list[str]:
+        """The names of its subcommands."""
+        return [name for one in self._actions if isinstance(one, argparse._SubParsersAction) for name in one.choices]
+
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """The arguments. Raises SpecError: one is unknown, missing or not allowed."""
         found, unknown = self.parse_known_args(args, namespace)

@@ -20,6 +20,8 @@ SPEC = ExperimentSpec("DigitsDataset", "CharacterModel", "mlp")
     [
         (["sweps"], "unknown command 'sweps'. Did you mean 'sweeps'?"),
         (["swep"], "unknown command 'swep'. Did you mean 'sweep'?"),
+        (["pause", "digits"], "unknown command 'pause'. Did you mean 'sweeps pause'? Known: "),
+        (["stop", "last"], "unknown command 'stop'. Did you mean 'runs stop' or 'sweeps stop'? Known: "),
         (["runs", "list", "--columns", ","], "the columns must be at least one, like id"),
         (["runs", "list", "--limit", "-1"], "the limit must be at least 1. Received: -1."),
         (

@@ -257,6 +257,8 @@ def test_runs_are_found_by_folder_id_beginning_or_last(tmp_path):
         find_run("2026", tmp_path)
     with pytest.raises(RunError, match="Did you mean '20260101-000000-mlp-aaaa'"):
         find_run("20260101-000000-mlp-aaab", tmp_path)
+    with pytest.raises(RunError, match="Did you mean 'last'"):
+        find_run("lat", tmp_path)
     with pytest.raises(RunError, match="there is no run 'last'"):
         find_run("last", tmp_path / "nowhere")
 
