@@ -1,6 +1,6 @@
 """Locations and names of run folders."""
 
-import contextlib
+import functools
 import os
 import re
 import secrets
@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from text_recognizer.datasets.storage.file_states import SYSTEM_FOLDERS
 from text_recognizer.errors import RunError
 from text_recognizer.settings import user_folder
 from text_recognizer.spec import ExperimentSpec
+from training.terminal.command_line import say
 
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"  # without look-alikes
+_warn_once = functools.cache(say)
 
 
 def runs_folder(named: Path | str | None = None) -> Path:
@@ -40,19 +43,33 @@ def new_run_id(spec: ExperimentSpec) -> str:
 
 
 def run_folders(root: Path | None = None) -> Iterator[Path]:
-    """All run folders by name, without private groups, unordered. Raises RunError: the folder cannot be read."""
+    """All run folders by name, unordered; a warning for a group that this user may not read.
+
+    Raises:
+        RunError: the folder cannot be read.
+    """
     place = root or runs_folder()
     try:
         groups = [entry.path for entry in os.scandir(place) if entry.is_dir()]
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunError(
-            f"cannot look for runs in {place}: {error.strerror or error}. "
-            f"Set TEXT_RECOGNIZER_RUNS to the folder that holds them."
-        ) from error
+        raise cannot_look(place, error) from error
     for group in groups:
-        with contextlib.suppress(OSError):
+        try:
             for entry in os.scandir(group):
                 if entry.is_dir() and not entry.name.startswith("."):
                     yield Path(entry.path)
+        except PermissionError:
+            if Path(group).name not in SYSTEM_FOLDERS:
+                _warn_once(f"warning: no permission to read {group}: its runs are left out.")
+        except OSError:  # it was deleted
+            continue
+
+
+def cannot_look(place: Path, error: OSError) -> RunError:
+    """The error for a folder of runs that cannot be read."""
+    return RunError(
+        f"cannot look for runs in {place}: {error.strerror or error}. "
+        f"Set TEXT_RECOGNIZER_RUNS to the folder that holds them."
+    )

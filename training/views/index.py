@@ -11,6 +11,7 @@ from urllib.parse import quote_from_bytes
 
 from text_recognizer.errors import RunError
 from training.runs.contents import was_begun
+from training.runs.places import cannot_look
 from training.runs.run import AT_WORK, Run
 from training.runs.run_table import RunRow, read_row
 
@@ -124,15 +125,15 @@ def runs_below(root: Path, places: dict[str, int]) -> Iterator[str]:
         places: receives the searched folders and their modification times.
     """
     places[str(root)] = _settled_ns(str(root))
-    if was_begun(root):
-        yield str(root)
-        return
     try:
         os.scandir(root).close()
     except FileNotFoundError:
         return
     except OSError as error:
-        raise RunError(f"cannot look for runs in {root}: {error.strerror or error}.") from None
+        raise cannot_look(root, error) from None
+    if was_begun(root):
+        yield str(root)
+        return
     yield from _below(str(root), root, DEEPEST, places)
 
 

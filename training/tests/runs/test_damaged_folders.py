@@ -352,10 +352,11 @@ def test_a_place_for_runs_that_cannot_be_one_is_named_with_the_setting(tmp_path,
     (tmp_path / "file").write_text("")
     for place, said in ((str(tmp_path / "file"), "Not a directory"), ("~no-such-user/runs", "home folder")):
         monkeypatch.setenv("TEXT_RECOGNIZER_RUNS", place)
-        assert text_recognizer(["runs", "list"]) == 2
-        error = capsys.readouterr().err
-        assert said in error
-        assert "TEXT_RECOGNIZER_RUNS" in error
+        for command in (["runs", "list"], ["watch", "--once"]):
+            assert text_recognizer(command) == 2
+            error = capsys.readouterr().err
+            assert said in error
+            assert "TEXT_RECOGNIZER_RUNS" in error
 
 
 def test_what_cannot_be_written_since_the_folder_is_gone_is_said_to_be_so(run, tmp_path):

@@ -1,6 +1,7 @@
 """Listings of runs and sweeps some of which are damaged: those are shown as damaged, and the others are listed."""
 
 import csv
+import errno
 import json
 import os
 
@@ -87,6 +88,23 @@ def test_a_sweep_says_what_of_its_journal_and_reports_cannot_be_read(tmp_path, c
     assert f"{reports} cannot be read: Is a directory" in row["damage"]
     assert text_recognizer(["sweeps", "show", "sweep"]) == 0
     assert row["damage"] in capsys.readouterr().out
+
+
+def test_a_group_that_this_user_may_not_read_is_named_beside_the_runs_of_the_others(run, tmp_path, monkeypatch, capsys):
+    scandir = os.scandir
+
+    def refuse(place: str | os.PathLike[str]) -> object:
+        if os.fspath(place) in (str(tmp_path / "private"), str(tmp_path / "lost+found")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(place))
+        return scandir(place)
+
+    for name in ("private", "lost+found"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert text_recognizer(["runs", "list", "--columns=id"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.split() == ["id", "one"]
+    assert printed.err == f"warning: no permission to read {tmp_path / 'private'}: its runs are left out.\n"
 
 
 @pytest.mark.parametrize(
