@@ -40,6 +40,9 @@ class Predictor(ABC):
         self._model = self.bundle.load_to_read(threads)
         self._model.alternatives = alternatives
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: reads a {self.target} with {self.bundle.folder}, run {self.bundle.run_id}>"
+
     @property
     def can_share_cores(self) -> bool:
         """Whether several threads can share the cores; TensorFlow uses all cores itself."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One run: `tr.Run("last")`, an id, the start of one, or a folder. Its files are read on demand.
+    """One run: `tr.Run("last")`, an id, the start of one, a folder, or a run. Its files are read on demand.
 
     Raises:
         RunError: no run, or several, have that name.
@@ -40,8 +40,9 @@ class Run:
         >>> run.predictor().predict("digit.png").text
     """
 
-    def __init__(self, name: str | Path | RunFolder) -> None:
-        self._run = name if isinstance(name, RunFolder) else find_run(str(name))
+    def __init__(self, name: "str | Path | Run | RunFolder") -> None:
+        given = name._run if isinstance(name, Run) else name
+        self._run: RunFolder = given if isinstance(given, RunFolder) else find_run(str(given))
 
     @property
     def folder(self) -> Path:

@@ -27,6 +27,11 @@ def test_a_digit_is_read_from_an_image_file(predictor, digit):
     assert prediction.alternatives[0] == (prediction.text, prediction.confidence)
 
 
+def test_a_predictor_is_printed_with_what_it_reads_and_its_bundle(predictor):
+    folder = weights_folder() / "CharacterModel_DigitsDataset_lenet"
+    assert repr(predictor) == f"<CharacterPredictor: reads a character with {folder}, run {predictor.bundle.run_id}>"
+
+
 def test_an_array_a_path_an_open_file_and_bytes_are_read_alike(predictor):
     path = IMAGES / "7.png"
     with open(path, "rb") as file:

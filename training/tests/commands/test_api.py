@@ -16,6 +16,7 @@ import pytest
 import text_recognizer as tr
 from text_recognizer.errors import RunError, SpecError
 from text_recognizer.tests.waiting import wait_until
+from training.api import experiments
 from training.api.experiments import written
 from training.api.plain import plain
 from training.runs.run import Run as RunFolder
@@ -84,7 +85,7 @@ def test_a_run_is_trained_and_shows_its_figures(run, runs_folder):
 
 
 def test_a_run_is_found_by_its_id_the_start_of_it_its_folder_and_as_the_last(run):
-    for name in (run.id, run.id[:-1], run.folder, "last"):
+    for name in (run.id, run.id[:-1], run.folder, "last", run):
         assert tr.Run(name).folder == run.folder
     with pytest.raises(tr.TextRecognizerError, match="there is no run 'nothing'"):
         tr.Run("nothing")
@@ -361,6 +362,13 @@ def test_all_that_is_wrong_with_a_sweep_is_in_the_exception(show, runs_folder, c
     problems = r"(?s)sweeps-of-two.* exit code 2\. 2 problems .*key 'dataset' is missing.*key 'model' is missing"
     with pytest.raises(RunError, match=problems):
         tr.run_sweep(sweep, name="sweeps-of-two", base={"network": "mlp"}, show=show)
+
+
+def test_a_sweep_that_is_killed_before_it_has_a_folder_is_an_error_with_its_exit_code(runs_folder, monkeypatch):
+    monkeypatch.setattr(experiments, "_run_command", lambda *_: experiments._Ended(-9, "", ""))
+    sweep = {"method": "grid", "parameters": {"seed": {"values": [1, 2]}}}
+    with pytest.raises(RunError, match=rf"^the sweep {runs_folder}/killed failed with exit code -9\.$"):
+        tr.run_sweep(sweep, name="killed", base=SMALL, **CPU)
 
 
 def test_a_sweep_that_was_asked_to_stop_before_its_first_trial_has_no_trials(runs_folder):
