@@ -82,8 +82,8 @@ class Browser:
             self._ask("Input.dispatchKeyEvent", {"type": kind, **more})
 
     def draw(self, *places: tuple[float, float]) -> None:
-        """A stroke with the mouse."""
-        for kind, (x, y) in [("mousePressed", places[0]), *(("mouseMoved", place) for place in places)]:
+        """A stroke with the mouse; a click if there is one place."""
+        for kind, (x, y) in [("mousePressed", places[0]), *(("mouseMoved", place) for place in places[1:])]:
             buttons = {"button": "left", "buttons": 1, "clickCount": 1}
             self._ask("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **buttons})
         x, y = places[-1]

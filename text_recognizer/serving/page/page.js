@@ -124,7 +124,10 @@ paper.addEventListener("pointerdown", (event) => {
   pen.lineWidth = 9;
   pen.lineCap = pen.lineJoin = "round";
   pen.beginPath();
-  pen.moveTo(...place(event));
+  const [x, y] = place(event);
+  pen.moveTo(x, y);
+  pen.lineTo(x + 0.01, y); // a dot; a line of no length draws nothing
+  pen.stroke();
 });
 paper.addEventListener("pointermove", (event) => {
   if (!paper.hasPointerCapture(event.pointerId)) return;

@@ -122,6 +122,12 @@ def test_everything_is_reached_and_started_by_keyboard(page):
     assert int(shown(page, "text")) < 255  # the ink
 
 
+def test_a_click_draws_a_dot(page):
+    box = page.value("paper.scrollIntoView(), Object.values(paper.getBoundingClientRect().toJSON())")
+    page.draw((box[0] + box[2] / 2, box[1] + box[3] / 2))
+    assert page.value("pen.getImageData(0, 0, paper.width, paper.height).data.includes(0x11)")  # the ink
+
+
 def test_a_refusal_is_told_in_words(page):
     page.value("document.getElementById('read').click()")
     wait_until(lambda: "request" in shown(page, "message"))

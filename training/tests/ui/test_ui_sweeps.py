@@ -246,6 +246,44 @@ def test_the_page_of_a_resumed_run_shows_the_latest_epoch_and_the_duration_so_fa
     run.release()
 
 
+def test_an_answer_and_the_focus_survive_an_update(tmp_path, browser):
+    run = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp"), "one", tmp_path)
+    run.hold()
+    run.set_state("running", epoch=1, epochs=9)
+    said, found = "document.querySelector('main .bar [role=status]').textContent", []
+
+    def shows(text):
+        return browser.value(f"document.querySelector('main').textContent.includes('{text}')")
+
+    def focus(selector):
+        wait_until(lambda: browser.value(f"!!document.querySelector('{selector}')"))
+        browser.value(f"document.querySelector('{selector}').focus()")
+
+    def note_focus():
+        found.append(browser.value("document.activeElement.textContent.slice(0, 5)"))
+
+    with served(tmp_path) as address:
+        browser.open(f"{address}#/run?run=default/one", 1280, 800)
+        focus("main .bar button")
+        browser.press("Enter")
+        wait_until(lambda: browser.value(said))
+        run.log({"epoch": 2, "val_loss": 0.5})
+        wait_until(lambda: shows("2 of 9"))
+        found.append(browser.value(said))
+        note_focus()
+        browser.value("location.hash = '#/runs'")
+        focus("tbody a")
+        run.log({"epoch": 3, "val_loss": 0.125})
+        wait_until(lambda: shows("0.125"))
+        note_focus()
+        focus("th button")
+        browser.press("Enter")
+        wait_until(lambda: browser.value("!!document.querySelector('th[aria-sort=descending]')"))
+        note_focus()
+    run.release()
+    assert found == ["one will stop at its next checkpoint.", "Stop ", "one", "id ▼"]
+
+
 MANY_ROWS = """window.fetch = async (path) => new Response(JSON.stringify(String(path).includes("/api/runs") ?
   {tick: 1, folder: "f", total: 9000, unread: 0, passed: 9000, columns: ["id"],
    rows: [...Array(9000).keys()].map((at) => [`g/${at}`, "finished", `run ${at}`])} : {})); 0"""

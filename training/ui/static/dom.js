@@ -10,9 +10,12 @@ export function el(tag, attributes = {}, ...children) {
   return fill(made, ...children);
 }
 
-// Replaces all children.
+// Replaces all children. If one with the focus is drawn again, with the same data-key or address, it keeps the focus.
 export function fill(parent, ...children) {
+  const key = (one) => one.dataset.key ?? one.getAttribute("href");
+  const focused = parent.contains(document.activeElement) ? key(document.activeElement) : null;
   parent.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  if (focused) [...parent.querySelectorAll("a, [data-key]")].find((one) => key(one) === focused)?.focus({ preventScroll: true });
   return parent;
 }
 
@@ -31,7 +34,7 @@ export const isNumber = (text) => text === "-" || (text !== "" && Number.isFinit
 export function table(columns, rows, caption) {
   const numeric = columns.map((_, at) => rows.length > 0 && rows.every((row) => typeof row[at] === "string" && isNumber(row[at])));
   const cls = (at) => (numeric[at] ? "number" : "");
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption, "data-key": caption },
     el("table", {},
       el("thead", {}, el("tr", {}, columns.map((name, at) => name ? el("th", { class: cls(at), scope: "col" }, name) : el("td")))),
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { class: cls(at) }, cell ?? "-")))))));
@@ -64,5 +67,5 @@ export const section = (title, ...children) => el("section", {}, el("h2", {}, ti
 
 export function select(label, options, chosen, change) {
   const choices = options.map((one) => el("option", { value: one, selected: one === chosen }, one));
-  return el("label", {}, label, el("select", { onchange: (event) => change(event.target.value) }, choices));
+  return el("label", {}, label, el("select", { "data-key": label, onchange: (event) => change(event.target.value) }, choices));
 }

@@ -13,23 +13,23 @@ export async function run(place, params, change) {
   let { cursor } = shown.reports, logCursor = shown.log.cursor, shownAt = performance.now();
   document.title = `${shown.id} - Text Recognizer`;
 
-  const top = el("div");
+  const top = el("div"), commands = el("div");
+  const said = el("span", { role: "status" });
+  const steering = el("div", { class: "bar" }, el("button", { type: "button", onclick: async () => {
+    said.textContent = await post("stop", { run: key }).then((answer) => answer.said, (fault) => fault.message);
+  } }, "Stop at the next checkpoint"), said);
   const charts = new Map();
   const curves = el("div", { class: "charts" });
   const { bar, chosen } = controls(params, (changes) => { change(changes); draw(); });
   const log = el("pre", { class: "log", tabindex: "0", role: "region", "aria-label": "Output of the run" }, plain(shown.log.text));
   const rest = el("div");
   const none = el("p", { class: "soft" }, "No reports yet.");
-  place.append(top, section("Curves", bar, none, curves), section("Output", log), rest);
+  place.append(top, steering, commands, section("Curves", bar, none, curves), section("Output", log), rest);
 
   function drawTop() {
-    const { error, commands } = shown;
-    const ended = shown.ending.length ? shown.ending : error ? [error] : [];
-    const stop = el("button", { type: "button", onclick: async () => {
-      stop.disabled = true;
-      said.textContent = await post("stop", { run: key }).then((answer) => answer.said, (fault) => fault.message);
-    } }, "Stop at the next checkpoint");
-    const said = el("span", { role: "status" });
+    const ended = shown.ending.length ? shown.ending : shown.error ? [shown.error] : [];
+    steering.hidden = !["created", "running"].includes(shown.state);
+    if (steering.hidden) said.textContent = "";
     fill(top,
       el("h1", {}, shown.id, " ", state(shown.state)),
       ended.map((text) => el("p", {}, text)),
@@ -38,9 +38,7 @@ export async function run(place, params, change) {
         ["group", shown.group], ["exit reason", shown.cause], ["epoch", `${epoch() || "-"} of ${shown.epochs ?? "-"}`],
         ["created", shown.times.created], ["ended", shown.times.ended], ["duration", duration()], ["peak memory", memory(shown.memory)],
         ["folder", shown.folder], ["views of the test metrics", shown.test_looks?.problem ?? shown.test_looks],
-      ]),
-      ["created", "running"].includes(shown.state) ? el("div", { class: "bar" }, stop, said) : null,
-      commands.map(copyable));
+      ]));
   }
 
   // The status of a running run has the epoch at which it was resumed, if any.
@@ -70,6 +68,7 @@ export async function run(place, params, change) {
 
   function drawRest() {
     const { figures, environment, attempts, spec } = shown;
+    fill(commands, shown.commands.map(copyable));
     fill(rest,
       summary(shown),
       figures?.risk_coverage?.length ? confidences(figures) : "",

@@ -1,6 +1,6 @@
 // All runs as a table, filtered and sorted by the server like `runs list`. Only the visible rows are drawn.
 
-import { el, isNumber, state } from "./dom.js";
+import { el, fill, isNumber, state } from "./dom.js";
 import { get, listen, query } from "./api.js";
 
 const ROW_PX = 32;
@@ -54,7 +54,7 @@ export async function runs(place, params, change) {
   async function load() {
     clearTimeout(again);
     again = null;
-    chips.replaceChildren(...filters().map((text) => el("button", { type: "button", class: "chip", "aria-label": `Remove the filter ${text}`,
+    fill(chips, filters().map((text) => el("button", { type: "button", class: "chip", "data-key": text, "aria-label": `Remove the filter ${text}`,
       onclick: () => set({ filter: filters().filter((one) => one !== text) }) }, text, el("span", { "aria-hidden": "true" }, "×"))));
     chips.hidden = !filters().length;
     const asked = { filter: filters(), sort: params.get("sort"), columns: params.get("columns"), by: params.get("by") };
@@ -91,11 +91,11 @@ export async function runs(place, params, change) {
     const widths = shown.columns.map((name, at) => shown.rows.reduce((most, row) => Math.max(most, row[at + 2].length), name.length + 2));
     const numeric = shown.columns.map((_, at) => shown.rows.length > 0 && shown.rows.every((row) => isNumber(row[at + 2])));
     shown.numeric = numeric;
-    head.replaceChildren(el("tr", {}, el("th", { scope: "col" }, el("span", { class: "soft" }, "✓")),
+    fill(head, el("tr", {}, el("th", { scope: "col" }, el("span", { class: "soft" }, "✓")),
       shown.columns.map((name, at) => {
         const up = sort === name, down = sort === `-${name}`;
         const cell = el("th", { scope: "col", class: numeric[at] ? "number" : "", "aria-sort": up ? "ascending" : down ? "descending" : "none" },
-          el("button", { type: "button", onclick: () => set({ sort: down ? name : up ? "" : `-${name}` }) }, name, el("span", { "aria-hidden": "true" }, up ? " ▲" : down ? " ▼" : "")));
+          el("button", { type: "button", "data-key": name, onclick: () => set({ sort: down ? name : up ? "" : `-${name}` }) }, name, el("span", { "aria-hidden": "true" }, up ? " ▲" : down ? " ▼" : "")));
         cell.style.minWidth = `${Math.min(widths[at], 40) * 0.95}ch`;
         return cell;
       })));
@@ -112,11 +112,8 @@ export async function runs(place, params, change) {
       cell.style.height = `${count * ROW_PX}px`;
       return el("tr", { class: "pad", "aria-hidden": "true" }, cell);
     };
-    const focused = document.activeElement?.dataset?.key;
-    const made = shown.rows.slice(first, last).map(line);
-    body.replaceChildren(...(first ? [pad(first)] : []), ...made, ...(last < shown.rows.length && !isPrinted ? [pad(shown.rows.length - last)] : []));
+    fill(body, first > 0 && pad(first), shown.rows.slice(first, last).map(line), last < shown.rows.length && !isPrinted && pad(shown.rows.length - last));
     grid.setAttribute("aria-rowcount", shown.rows.length + 1);
-    if (focused) body.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
   }
 
   function line([key, name, ...cells]) {

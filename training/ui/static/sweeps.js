@@ -24,9 +24,14 @@ export async function sweep(place, params, change) {
   const parameters = () => [...new Set([...trials.values()].flatMap((row) => Object.keys(row.point)))];
   const measures = () => [shown.metric, ...new Set([...trials.values()].flatMap((row) => Object.keys(row.tested)))];
   let across = params.get("across") || parameters()[0] || "", up = params.get("up") || shown.metric;
-  const choice = el("div", { class: "bar" });
+  const choice = el("div", { class: "bar" }), said = el("span", { role: "status" });
+  const ask = (action) => el("button", { type: "button", onclick: async () => {
+    said.textContent = await post("steer", { sweep: key, action }).then((answer) => answer.said, (fault) => fault.message);
+  } }, { pause: "Pause", resume: "Resume", stop: "Stop" }[action]);
+  const steering = el("div", { class: "bar" }, ["pause", "resume", "stop"].map(ask), said);
+  let offered = "";
   const lines = parallel((test) => { within = test; drawList(); });
-  place.append(top, section("Trials", lines.element, list), section("Effect of the parameters", choice, el("div", { class: "charts" }, best.figure, scatter.figure), importance), rungs);
+  place.append(top, steering, section("Trials", lines.element, list), section("Effect of the parameters", choice, el("div", { class: "charts" }, best.figure, scatter.figure), importance), rungs);
 
   function ordered() {
     const worth = (row) => row.value === null || row.value === undefined;
@@ -39,17 +44,14 @@ export async function sweep(place, params, change) {
   }
 
   function drawTop() {
-    const said = el("span", { role: "status" });
-    const ask = (action) => el("button", { type: "button", onclick: async () => {
-      said.textContent = await post("steer", { sweep: key, action }).then((answer) => answer.said, (fault) => fault.message);
-    } }, { pause: "Pause", resume: "Resume", stop: "Stop" }[action]);
+    steering.hidden = !shown.holder;
+    if (steering.hidden) said.textContent = "";
     const first = ordered().find((row) => row.state === "finished");
     fill(top, el("h1", {}, shown.name, " ", state(shown.state)),
       shown.damage ? el("p", { class: "error" }, shown.damage) : null,
       first ? el("p", {}, "Best: ", trialLink(first), `, ${shown.metric} ${first.shown} with ${Object.entries(first.point).map(([name, value]) => `${name.split(".").pop()} ${text(value)}`).join(", ")}`) : null,
       facts([["search", `${shown.method}, ${shown.goal} ${shown.metric}`], ["trials", `${shown.trials}: ${counts()}`], 
-        ["created", shown.created], ["sweep file", shown.source], ["driver", shown.holder], ["folder", shown.folder]]),
-      el("div", { class: "bar" }, shown.holder ? ["pause", "resume", "stop"].map(ask) : null, said));
+        ["created", shown.created], ["sweep file", shown.source], ["driver", shown.holder], ["folder", shown.folder]]));
   }
 
   const trialLink = (row) => (row.runs[0] ? el("a", { href: `#/run?${query({ run: row.runs[0] })}` }, `trial ${row.trial}`) : `trial ${row.trial}`);
@@ -88,6 +90,9 @@ export async function sweep(place, params, change) {
   }
 
   function drawChoice() {
+    const names = JSON.stringify([parameters(), measures()]);
+    if (names === offered) return;
+    offered = names;
     fill(choice, select("Horizontal axis", parameters(), across, (name) => { across = name; change({ across }); drawCharts(); }),
       select("Vertical axis", measures(), up, (name) => { up = name; change({ up }); drawCharts(); }));
   }
