@@ -89,8 +89,11 @@ def muon(
     beta_2: Decay = 0.999,
     epsilon: Epsilon = 1e-7,
 ) -> MuonOptimizer:
-    """Muon (Jordan and others 2024) for matrices, AdamW for vectors and output layers. Changes have AdamW's size."""
-    adam = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    """Muon (Jordan and others 2024) for matrices, AdamW for vectors and output layers. Changes have AdamW's size.
+
+    The usual weight decay, 0.1, is that of Liu and others (2025).
+    """
+    adam = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon, "weight_decay": 0.1}
     return MuonOptimizer("Muon", 4e-3, {"momentum": momentum, "newton_schulz_steps": newton_schulz_steps, **adam})
 
 

@@ -54,7 +54,7 @@ def test_matrices_change_by_equal_singular_values():
 
 def test_vectors_and_output_layers_change_as_in_adamw():
     changed = changes(muon().build(RATE), network())
-    expected = changes(adamw().build(RATE), network())
+    expected = changes(adamw().build(RATE, weight_decay=0.1), network())
     same = {path for path, value in changed.items() if np.array_equal(value, expected[path])}
     assert {path for path in changed if path.endswith("/bias")} <= same
     assert {"logits/kernel", "shortcut/kernel", "depthwise/kernel"} <= same
@@ -76,6 +76,12 @@ def test_variables_that_are_no_matrices_change_as_in_adamw(shape):
     results = []
     for recipe in (muon(), adamw()):
         one, output = keras.Variable(np.ones(shape, "float32")), keras.Variable(np.ones((3, 2), "float32"))
-        recipe.build(RATE).apply([keras.ops.ones(shape), keras.ops.ones((3, 2))], [one, output])
+        optimizer = recipe.build(RATE, weight_decay=0.1)
+        optimizer.apply([keras.ops.ones(shape), keras.ops.ones((3, 2))], [one, output])
         results.append(np.asarray(one))
     np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_the_usual_weight_decay_is_larger_than_that_of_adamw():
+    assert muon().build(RATE).weight_decay == 0.1
+    assert muon().build(RATE, weight_decay=0.02).weight_decay == 0.02
