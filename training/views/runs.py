@@ -45,7 +45,7 @@ def differences(rows: Sequence[RunRow]) -> dict[str, Any]:
     flat = [flatten(row.spec) for row in rows]
     every = dict.fromkeys(key for one in flat for key in one)
     keys = [key for key in every if len({json.dumps(one.get(key)) for one in flat}) > 1]
-    metrics = list(dict.fromkeys(name for row in rows for name in row.summary))
+    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
     return {
         "differing": {key: [one.get(key) for one in flat] for key in keys},
         "metrics": {name: [row.value(name) for row in rows] for name in metrics},

@@ -178,6 +178,14 @@ def test_runs_are_compared_as_json(run, capsys):
     assert (compared["differing"], compared["test"], len(compared["runs"])) == ({}, None, 2)
 
 
+def test_a_comparison_shows_what_unfinished_runs_reported_last(run, tmp_path, capsys):
+    busy = Run.create(ExperimentSpec("DigitsDataset", "CharacterModel", "mlp", seed=1), "two", tmp_path)
+    busy.log({"epoch": 1, "val_loss": 0.5})
+    assert text_recognizer(["runs", "compare", "one", "two", "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["metrics"] == {"test_accuracy": [0.9, None], "val_loss": [None, 0.5]}
+
+
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0.0000"), (2e-5, "2e-05"), (0.5, "0.5000"), (2.078e29, "2.08e+29")])
 def test_very_small_and_very_large_figures_are_short(value, text):
     assert shown("val_loss", value) == text
