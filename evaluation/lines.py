@@ -12,7 +12,7 @@ import numpy as np
 from evaluation.breakdown import by_character, by_group, by_length, edits, folded
 from evaluation.intervals import rate_intervals
 from text_recognizer.datasets.base import Split
-from text_recognizer.decoding.edits import RATES, LineErrors, edit_distances
+from text_recognizer.decoding.edits import RATES, edit_distances, line_errors
 from text_recognizer.models.base import Model
 from text_recognizer.wording import counted
 
@@ -20,7 +20,7 @@ from text_recognizer.wording import counted
 def extras(model: Model, split: Split, rows: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: ARG001 - as of characters
     """The profile of the rates, what their intervals resample, rates of other profiles, and where errors occur."""
     texts, readings = [row["label"] for row in rows], [row["predicted"] for row in rows]
-    by_line = rate_intervals(LineErrors.of(texts, readings).parts)
+    by_line = rate_intervals(line_errors(texts, readings))
     names = split.groups
     groups = len({names[row["position"]] for row in rows}) if names is not None else 0
     return {
@@ -93,9 +93,9 @@ def confusions(texts: Sequence[str], readings: Sequence[str], most: int = 20) ->
 def folded_lines(texts: Sequence[str], readings: Sequence[str]) -> dict[str, Any]:
     """The errors that remain when case and look-alikes are ignored."""
     sides = [folded(text) for text in texts], [folded(reading) for reading in readings]
-    left = LineErrors.of(*sides)
+    errors, characters = line_errors(*sides)[:, 0].sum(axis=0)
     return {
-        "character_error_rate_folded": float(left.character_errors.sum() / max(left.characters.sum(), 1)),
+        "character_error_rate_folded": float(errors / max(characters, 1)),
         "confusions_folded": [{"label": a, "predicted": b, "count": count} for a, b, count in confusions(*sides)],
     }
 

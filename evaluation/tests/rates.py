@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from text_recognizer.decoding.edits import RATES, LineErrors
+from text_recognizer.decoding.edits import RATES, line_errors
 
 
 def pooled_rates(texts: Sequence[str], readings: Sequence[str]) -> dict[str, float]:
-    totals = LineErrors.of(texts, readings).parts.sum(axis=0)  # (3, 2)
+    totals = line_errors(texts, readings).sum(axis=0)  # (3, 2)
     return {name: float(part / whole) for name, (part, whole) in zip(RATES, totals, strict=True)}

@@ -12,7 +12,7 @@ from text_recognizer.charset import describe
 from text_recognizer.datasets.base import WIDTH_STEP_PX, DataSpec, Split
 from text_recognizer.datasets.lines.remarks import usual_written_share
 from text_recognizer.datasets.lines.split import LineSplit
-from text_recognizer.decoding.edits import RATES, LineErrors
+from text_recognizer.decoding.edits import RATES, line_errors
 from text_recognizer.decoding.tuning import evenly_chosen
 from text_recognizer.models.base import Model, ScoredBatch
 from text_recognizer.models.calibration import Calibration, right_characters, right_words
@@ -42,13 +42,14 @@ class ReadsLines(Model):
         return tuple(Metric(name, shown=name != "sentence_error_rate") for name in RATES)
 
     def counts(self, scored: ScoredBatch, readings: Sequence[Prediction] | None = None) -> dict[str, Counts]:
-        parts = self._errors(scored, readings).parts  # (B, 3, 2)
-        return {name: (parts[:, place, 0], parts[:, place, 1]) for place, name in enumerate(RATES)}
+        widths = scored.batch["width"]
+        found = self.texts(scored.outputs, widths) if readings is None else [reading.text for reading in readings]
+        errors = line_errors([scored.split.text(position) for position in scored.positions.tolist()], found)
+        return {name: (errors[:, place, 0], errors[:, place, 1]) for place, name in enumerate(RATES)}
 
     def details(self, scored: ScoredBatch, readings: Sequence[Prediction]) -> list[dict[str, Any]]:
-        errors = self._errors(scored, readings)
         texts = [scored.split.text(position) for position in scored.positions.tolist()]
-        columns = zip(texts, readings, errors.character_errors.tolist(), errors.word_errors.tolist(), strict=True)
+        errors = line_errors(texts, [reading.text for reading in readings])[:, :2, 0].astype(int)
         return [
             {
                 "char_errors": characters,
@@ -57,7 +58,7 @@ class ReadsLines(Model):
                 "words": _checked(reading.words, right_words(text, reading)),
                 "expected_cer": reading.expected_cer,
             }
-            for text, reading, characters, words in columns
+            for text, reading, (characters, words) in zip(texts, readings, errors.tolist(), strict=True)
         ]
 
     def data_warnings(self, train: Split, validation: Split) -> list[str]:
@@ -112,11 +113,6 @@ class ReadsLines(Model):
             return np.full(len(widths), self.data_spec.input_shape[1], np.int64)
         stepped = -(-np.asarray(widths, np.int64) // WIDTH_STEP_PX) * WIDTH_STEP_PX
         return np.maximum(stepped, self.smallest_width)
-
-    def _errors(self, scored: ScoredBatch, readings: Sequence[Prediction] | None) -> LineErrors:
-        widths = scored.batch["width"]
-        found = self.texts(scored.outputs, widths) if readings is None else [reading.text for reading in readings]
-        return LineErrors.of([scored.split.text(position) for position in scored.positions.tolist()], found)
 
     def _text(self, label: Iterable[int]) -> str:
         """The text in logical order, from class ids in visual order."""
