@@ -2,13 +2,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+
+from annotated_types import Ge, Lt
 
 if TYPE_CHECKING:
     import keras
 
 Shape: TypeAlias = tuple[Any, ...]
 KerasModel: TypeAlias = "keras.Model"
+Count = Annotated[int, Ge(1)]
+Share = Annotated[float, Ge(0), Lt(1)]
 
 
 class Network(ABC):

@@ -1,11 +1,9 @@
 """Gated convolutions as feature extractor, two bidirectional LSTMs as reader."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge
-
-from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
+from text_recognizer.networks.base import Count, FrameNetwork, KerasModel, Shape, columns_as_frames
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Bluche(FrameNetwork):
     """
 
     smallest_height_px = 97
-    units: Annotated[int, Ge(1)] = 128
+    units: Count = 128
 
     def frames(self, width: Any) -> Any:
         return -(-width // 8)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge
 
-from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
+from text_recognizer.networks.base import Count, FrameNetwork, KerasModel, Shape, Share, columns_as_frames
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Crnn(FrameNetwork):
     smallest_height_px = 16
     former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
     only_in_training = (*FrameNetwork.only_in_training, "lstm_l2")
-    units: Annotated[int, Ge(1)] = 256
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.5
-    batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    units: Count = 256
+    dropout_amount: Share = 0.5
+    batch_norm_momentum: Share = 0.9
     lstm_l2: Annotated[float, Ge(0)] = 0.0
 
     def frames(self, width: Any) -> Any:

@@ -1,11 +1,9 @@
 """The gated convolutional recurrent network of HTR-Flor."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Lt
-
-from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
+from text_recognizer.networks.base import Count, FrameNetwork, KerasModel, Shape, Share, columns_as_frames
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Flor(FrameNetwork):
 
     smallest_height_px = 33
     former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
-    units: Annotated[int, Ge(1)] = 128
-    batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    units: Count = 128
+    batch_norm_momentum: Share = 0.9
 
     def frames(self, width: Any) -> Any:
         return -(-width // 8)

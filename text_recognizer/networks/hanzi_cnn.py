@@ -1,11 +1,9 @@
 """Small convolutional networks for Chinese characters, from tutorials of 2016."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
-from annotated_types import Ge, Lt
-
-from text_recognizer.networks.base import KerasModel, Network, Shape
+from text_recognizer.networks.base import KerasModel, Network, Shape, Share
 
 _FILTERS = {"blog": (32, 64), "repository": (64, 128, 256)}
 
@@ -23,7 +21,7 @@ class HanziCnn(Network):
     """
 
     variant: Literal["blog", "repository"] = "repository"
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
+    dropout_amount: Share = 0.2
 
     @property
     def smallest_side_px(self) -> int:

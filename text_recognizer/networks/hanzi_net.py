@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 
-from text_recognizer.networks.base import KerasModel, Network, Shape
+from text_recognizer.networks.base import KerasModel, Network, Shape, Share
 
 _STAGES = ((64, 3), (128, 3), (192, 2))  # channels and residual blocks, each stage at half the resolution
 
@@ -28,8 +28,8 @@ class HanziNet(Network):
 
     smallest_side_px = 16
     embedding: Annotated[int, Ge(8)] = 192
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.1
-    batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.9
+    dropout_amount: Share = 0.1
+    batch_norm_momentum: Share = 0.9
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:
         return tuple(-(-side // 16) for side in input_shape[:2])

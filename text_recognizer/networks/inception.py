@@ -1,11 +1,9 @@
 """Inception-v3 for images of one character."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Gt, Lt
-
-from text_recognizer.networks.base import KerasModel, Network, Shape
+from text_recognizer.networks.base import KerasModel, Network, Shape, Share
 
 Size = int | tuple[int, int]
 
@@ -25,8 +23,8 @@ class Inception(Network):
     """
 
     original: bool = False
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
-    batch_norm_momentum: Annotated[float, Gt(0), Lt(1)] = 0.99
+    dropout_amount: Share = 0.2
+    batch_norm_momentum: Share = 0.99
 
     @property
     def smallest_side_px(self) -> int:

@@ -1,11 +1,8 @@
 """A small convolutional network for characters."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from annotated_types import Ge, Lt
-
-from text_recognizer.networks.base import KerasModel, Network, Shape
+from text_recognizer.networks.base import Count, KerasModel, Network, Shape, Share
 
 
 @dataclass(frozen=True)
@@ -21,8 +18,8 @@ class Lenet(Network):
     """
 
     smallest_side_px = 6
-    layer_size: Annotated[int, Ge(1)] = 128
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
+    layer_size: Count = 128
+    dropout_amount: Share = 0.2
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:
         return ((input_shape[0] - 4) // 2 * ((input_shape[1] - 4) // 2),)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape
+from text_recognizer.networks.base import Count, FrameNetwork, KerasModel, Shape
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LineLstmCtc(FrameNetwork):
 
     smallest_height_px = 6
     window_width: Annotated[int, Ge(6)] = 12
-    window_stride: Annotated[int, Ge(1)] = 5
+    window_stride: Count = 5
 
     @property
     def more_frames(self) -> str:

@@ -1,11 +1,9 @@
 """The default line reader: light enough for two processor cores."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Lt
-
-from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape
+from text_recognizer.networks.base import Count, FrameNetwork, KerasModel, Shape, Share
 
 
 @dataclass(frozen=True)
@@ -29,10 +27,10 @@ class LineReader(FrameNetwork):
     """
 
     smallest_height_px = 16
-    filters: Annotated[int, Ge(1)] = 24
-    units: Annotated[int, Ge(1)] = 128
-    layers: Annotated[int, Ge(1)] = 2
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
+    filters: Count = 24
+    units: Count = 128
+    layers: Count = 2
+    dropout_amount: Share = 0.2
 
     def frames(self, width: Any) -> Any:
         return (width + 1) // 2 // 2

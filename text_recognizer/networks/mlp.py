@@ -2,11 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
 
-from annotated_types import Ge, Lt
-
-from text_recognizer.networks.base import KerasModel, Network, Shape
+from text_recognizer.networks.base import Count, KerasModel, Network, Shape, Share
 
 
 @dataclass(frozen=True)
@@ -19,9 +16,9 @@ class Mlp(Network):
         num_layers: number of hidden layers.
     """
 
-    layer_size: Annotated[int, Ge(1)] = 128
-    dropout_amount: Annotated[float, Ge(0), Lt(1)] = 0.2
-    num_layers: Annotated[int, Ge(1)] = 3
+    layer_size: Count = 128
+    dropout_amount: Share = 0.2
+    num_layers: Count = 3
 
     def sizes_in_weights(self, input_shape: Shape) -> Shape:
         return (math.prod(input_shape),)

@@ -1,11 +1,9 @@
 """A light network for large pages: a class for every pixel."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge
-
-from text_recognizer.networks.base import KerasModel, Network, Shape
+from text_recognizer.networks.base import Count, KerasModel, Network, Shape
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class PageNet(Network):
         filters: filters of the first convolution; the others have 2 to 4 times as many.
     """
 
-    filters: Annotated[int, Ge(1)] = 16
+    filters: Count = 16
 
     def check(self, input_shape: Shape, output_shape: Shape) -> None:  # noqa: ARG002 - any output
         if input_shape[0] % 16 or input_shape[1] % 16:

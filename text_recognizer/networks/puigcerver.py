@@ -1,11 +1,9 @@
 """The influential line recogniser of 2017: convolutions and five bidirectional LSTMs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from annotated_types import Ge, Lt
-
-from text_recognizer.networks.base import FrameNetwork, KerasModel, Shape, columns_as_frames
+from text_recognizer.networks.base import Count, FrameNetwork, KerasModel, Shape, Share, columns_as_frames
 
 FILTERS = (16, 32, 48, 64, 80)
 POOLED = 3  # number of convolutions with pooling
@@ -28,9 +26,9 @@ class Puigcerver(FrameNetwork):
 
     smallest_height_px = 8
     former_names = {"momentum": "batch_norm_momentum"}  # noqa: RUF012 - as in its base
-    units: Annotated[int, Ge(1)] = 256
-    layers: Annotated[int, Ge(1)] = 5
-    batch_norm_momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    units: Count = 256
+    layers: Count = 5
+    batch_norm_momentum: Share = 0.9
 
     def frames(self, width: Any) -> Any:
         return width // 2 // 2 // 2
