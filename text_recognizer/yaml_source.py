@@ -12,7 +12,6 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
 from text_recognizer.errors import SpecError, reason
-from text_recognizer.wording import received
 
 YamlPath = tuple[Any, ...]
 
@@ -22,7 +21,7 @@ _MOST_NODES = 50_000
 _MOST_NESTED = 64
 _LONGEST_NUMBER = 1_000  # PyYAML reads those in base 60 in quadratic time
 
-_JSON_SCALARS = (str, int, float, bool, type(None))
+_JSON_KINDS = ("str", "int", "float", "bool", "null", "seq", "map", "merge")
 # Accepted by float() but not by YAML 1.1, where an exponent needs a point before it and a sign.
 _EXPONENT = re.compile(r"([-+]?)(\d+)(?:\.(\d*))?[eE]([-+]?)(\d+)")
 _OLD_OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -41,26 +40,17 @@ class YamlSource:
     def __init__(self, text: str, source: str) -> None:
         if len(text) > _MOST_CHARACTERS:
             raise SpecError(f"it has {len(text):,} characters. At most {_MOST_CHARACTERS:,} are read.", source)
-        loader = None
         try:
             loader = _BoundedLoader(text)
             self._root: yaml.Node | None = loader.get_single_node()
-            repeated = _repeated_keys(self._root)
+            problems = sorted(_problems(self._root))  # before the loader merges mappings
             self.data: Any = loader.construct_document(self._root) if self._root is not None else None
         except yaml.YAMLError as error:
             raise SpecError(_in_words(error, text), source) from None
         except (ValueError, OverflowError, RecursionError) as error:
             raise SpecError(f"YAML cannot read the sweep: {reason(error)}.", source) from None
-        finally:
-            if loader is not None:
-                loader.dispose()
-        problems = repeated or [
-            f"line {self.line_of(path)}: {'.'.join(map(str, path))} is nothing that JSON knows, and W&B's client "
-            f"fails on it. {received(value)} Put dates and the like in quotes."
-            for path, value in _foreign(self.data, ())
-        ]
         if problems:
-            raise SpecError(problems, source)
+            raise SpecError([f"line {line}: {problem}" for line, problem in problems], source)
 
     def line_of(self, path: YamlPath) -> int:
         """The line, counted from 1, of the last existing key of a path."""
@@ -141,20 +131,26 @@ def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
             waiting += reversed(node.value)
 
 
-def _repeated_keys(root: yaml.Node | None) -> list[str]:
-    found = []
-    for mapping in _nodes(root):
+def _problems(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Repeated keys, and what JSON cannot represent, with their lines."""
+    for node in _nodes(root):
+        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+        keys = [key for key, _ in pairs if isinstance(key, yaml.ScalarNode)]
         first_lines: dict[tuple[str, str], int] = {}
-        for key, _ in mapping.value if isinstance(mapping, yaml.MappingNode) else ():
-            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
-                continue
+        for key in keys:
             line, first = key.start_mark.line + 1, first_lines.get((key.tag, key.value))
-            if first is None:
-                first_lines[key.tag, key.value] = line
-            else:
-                dropped = f"readers of YAML silently drop that of line {first}"
-                found.append((line, f"line {line}: the key '{key.value}' is there twice; {dropped}."))
-    return [problem for _, problem in sorted(found)]
+            if first is not None and key.value != "<<":
+                yield line, f"the key '{key.value}' is there twice; readers of YAML silently drop that of line {first}."
+            first_lines.setdefault((key.tag, key.value), line)
+        for one in (node, *keys):
+            kind = one.tag.rpartition(":")[2]
+            if kind not in _JSON_KINDS:
+                which = f"{kind} '{one.value[:40]}'" if isinstance(one, yaml.ScalarNode) else kind
+                yield (
+                    one.start_mark.line + 1,
+                    f"the {which} is nothing that JSON knows, and W&B's client fails on it. Put dates and the like in "
+                    f"quotes.",
+                )
 
 
 def _in_words(error: yaml.YAMLError, text: str) -> str:
@@ -181,22 +177,6 @@ def _child(node: yaml.Node | None, part: Any) -> tuple[yaml.Node, int] | None:
             if key.value == part or yaml.constructor.SafeConstructor().construct_object(key) == part:
                 return value, key.start_mark.line + 1
     return None
-
-
-def _foreign(data: Any, path: YamlPath) -> Iterator[tuple[YamlPath, Any]]:
-    """Every value, with its path, that JSON cannot represent. The loader refuses recursive data."""
-    if isinstance(data, dict):
-        yield from (((*path, key), key) for key in data if not isinstance(key, _JSON_SCALARS))
-        data = data.items()
-    elif isinstance(data, (list, tuple)):
-        data = enumerate(data)
-    elif not isinstance(data, _JSON_SCALARS):
-        yield path, data
-        return
-    else:
-        return
-    for key, item in data:
-        yield from _foreign(item, (*path, key))
 
 
 def _trap(node: yaml.ScalarNode) -> str:

@@ -133,7 +133,11 @@ def test_a_number_with_an_exponent_is_a_number_in_every_file(name, content, tmp_
         ("more.json", '{"seed": 1, "seed": 2}', "the key 'seed' occurs twice"),
         ("more.json", "seed: 1", "is not JSON"),
         ("more.yaml", "seed: 1\nseed: 2\n", "line 2: the key 'seed' is there twice"),
-        ("more.yaml", "experiment_group: 2024-01-01\n", "line 1: experiment_group is nothing that JSON knows"),
+        (
+            "more.yaml",
+            "experiment_group: 2024-01-01\n",
+            "line 1: the timestamp '2024-01-01' is nothing that JSON knows",
+        ),
         ("more.yaml", "network_args: &again\n  units: *again\n", "lies inside what it stands for"),
         ("more.yaml", "- seed\n", "must be an object of values by (dotted) key"),
         ("more.yaml", "seed: [\n", "not valid YAML"),
