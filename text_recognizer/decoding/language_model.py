@@ -1,7 +1,5 @@
 """CharacterLanguageModel: probabilities of the next character given the previous ones, learnt from texts."""
 
-import io
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,20 +146,11 @@ class CharacterLanguageModel:
 def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of a file, whose sizes are checked before anything is unpacked."""
     allowed_bytes = max(_ALWAYS_ALLOWED_BYTES, _MOST_PACKED * path.stat().st_size)
-    with zipfile.ZipFile(path) as file:
-        members = {name: file.getinfo(f"{name}.npy") for name in ("numbers", *_ARRAYS)}
-        total_bytes = sum(member.file_size for member in members.values())
+    names = ("numbers", *_ARRAYS)
+    with open(path, "rb") as opened, np.load(opened) as file:
+        total_bytes = sum(file.zip.getinfo(f"{name}.npy").file_size for name in names)
         _expect(total_bytes <= allowed_bytes, f"it unpacks to {total_bytes:,} bytes")
-        return {name: _array(file.read(member)) for name, member in members.items()}
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    """An array in numpy's format whose length matches its header, so that no more is allocated than exists."""
-    stream = io.BytesIO(content)
-    _expect(np.lib.format.read_magic(stream) == (1, 0), "it is of another version of numpy's format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    _expect(len(shape) == 1 and dtype.kind in "if", f"it has an array of {dtype} and {shape}")
-    return np.frombuffer(content, dtype, shape[0], stream.tell())
+        return {name: file[name] for name in names}
 
 
 def _expect(holds: bool, otherwise: str) -> None:
