@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import pkgutil
 import re
 import sys
 import types
@@ -186,21 +187,19 @@ def code_from_elsewhere(kind: str, name: str, origin: str) -> str | None:
 def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
     module_name, _, attribute = target.partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            raise SpecError(
-                f"{kind} '{name}': there is no module '{error.name}' to import from "
-                f"{current_folder() or 'the current folder, which was removed,'} or the Python environment."
-                f"{did_you_mean(module_name, names(kind))}"
-            ) from None
-        raise SpecError(f"{kind} '{name}': importing {module_name} failed: {reason(error)}.") from error
-    except AttributeError:
-        raise SpecError(f"{kind} '{name}': module {module_name} has no '{attribute}'.") from None
+        found: Any = getattr(importlib.import_module(module_name), attribute, None)
     except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is None or not f"{module_name}.".startswith(f"{missing}."):
+            why = f"{type(error).__name__}: {reason(error)}"
+            raise SpecError(f"{kind} '{name}': importing {module_name} failed: {why}.") from error
         raise SpecError(
-            f"{kind} '{name}': importing {module_name} failed: {type(error).__name__}: {reason(error)}."
-        ) from error
+            f"{kind} '{name}': there is no module '{missing}' to import from "
+            f"{current_folder() or 'the current folder, which was removed,'} or the Python environment."
+            f"{did_you_mean(module_name, names(kind))}"
+        ) from None
+    if found is None:
+        raise SpecError(f"{kind} '{name}': module {module_name} has no '{attribute}'.")
     _check_kind(kind, name, found)
     outside_packages.update({module_name.partition(".")[0]} - _OURS)
     return found  # type: ignore[no-any-return]
@@ -208,23 +207,21 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
 
 def base_of(kind: str) -> type:
     """The base class of a kind."""
-    module, _, attribute = BASES[kind].partition(":")
-    base: type = getattr(importlib.import_module(module), attribute)
+    base: type = pkgutil.resolve_name(BASES[kind])
     return base
 
 
 def _check_kind(kind: str, name: str, found: Any) -> None:
     """Refuses a part of another kind by its class or annotation, without calling it."""
-    base = base_of(kind)
+    base, may_be_function = base_of(kind), kind in RECIPES
     if isinstance(found, type) and issubclass(found, base):
         return
-    if kind not in RECIPES:
-        raise SpecError(f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}.")
-    if not (isinstance(found, types.FunctionType) and _returns(found, base)):
-        raise SpecError(
-            f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}, nor a function that is annotated "
-            f"to return one (`def …(…) -> {base.__name__}:`)."
-        )
+    if may_be_function and isinstance(found, types.FunctionType) and _returns(found, base):
+        return
+    nor = (
+        f", nor a function that is annotated to return one (`def …(…) -> {base.__name__}:`)" if may_be_function else ""
+    )
+    raise SpecError(f"{kind} '{name}' is not a subclass of {base.__module__}.{base.__name__}{nor}.")
 
 
 def _returns(function: types.FunctionType, base: type) -> bool:

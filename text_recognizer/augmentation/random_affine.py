@@ -14,7 +14,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
     Maps uint8 images to uint8 images of the same shape; without `training`, they are returned unchanged.
     """
 
-    columns = ("image",)  # columns of a batch that it takes and returns
+    columns: tuple[str, ...] = ("image",)  # columns of a batch that it takes and returns
 
     def __init__(self, changes: Affine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
@@ -73,37 +73,32 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         return keras.ops.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
 
 
-class RandomPage(keras.layers.Layer):  # type: ignore[misc]
+class RandomPage(RandomAffine):
     """RandomAffine for images with pixel classes, which are transformed too; may also mirror both horizontally."""
 
     columns = ("image", "label")
 
     def __init__(self, changes: Affine, background: int, seed: int) -> None:
-        super().__init__(dtype="float32")
-        self.flip = changes.flip
-        self.affine = RandomAffine(changes, background, seed)
-        self.random = keras.random.SeedGenerator(seed + 1)
+        super().__init__(changes, background, seed)
+        self.flips = keras.random.SeedGenerator(seed + 1)
 
-    def build(self, images_shape: Any, labels_shape: Any) -> None:  # noqa: ARG002 - as call
-        self.affine.build(images_shape)
-
-    def call(self, images: Any, labels: Any, training: bool = False) -> Any:
+    def call(self, images: Any, labels: Any, training: bool = False) -> Any:  # type: ignore[override]
         """(B, H, W, C) uint8 and (B, H, W) class ids, 0 being the background."""
         if not training:
             return images, labels
         ops = keras.ops
         x, classes = ops.cast(images, "float32"), ops.cast(labels, "float32")[..., None]
-        if self.affine.moves:
-            transforms = self.affine.transforms(x)
-            x = self.affine.moved(x, transforms)
+        if self.moves:
+            transforms = self.transforms(x)
+            x = self.moved(x, transforms)
             classes = ops.image.affine_transform(
                 classes, transforms, interpolation="nearest", fill_mode="constant", fill_value=0.0
             )
-        if self.flip:
-            mirrored = keras.random.uniform((ops.shape(x)[0], 1, 1, 1), seed=self.random) < 0.5
+        if self.changes.flip:
+            mirrored = keras.random.uniform((ops.shape(x)[0], 1, 1, 1), seed=self.flips) < 0.5
             x = ops.where(mirrored, ops.flip(x, axis=2), x)
             classes = ops.where(mirrored, ops.flip(classes, axis=2), classes)
-        return self.affine.shaded(x), ops.cast(classes[..., 0], labels.dtype)
+        return self.shaded(x), ops.cast(classes[..., 0], labels.dtype)
 
 
 def drawn(x: Any, largest: float, random: Any) -> Any:

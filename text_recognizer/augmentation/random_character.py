@@ -49,9 +49,6 @@ class RandomCharacter(RandomLine):
         ink = keras.ops.round(255.0 * keras.ops.clip(x, 0.0, 1.0))
         return keras.ops.cast(keras.ops.abs(self.background - ink), "uint8")[..., None]
 
-    def compute_output_shape(self, images_shape: Any) -> Any:
-        return images_shape
-
     def _bent(self, x: Any) -> Any:
         """(B, H, W): resampled with rotation, slant, zoom, shift and the local shifts."""
         ops, changes = keras.ops, self.changes

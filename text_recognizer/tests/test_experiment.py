@@ -99,7 +99,10 @@ def test_a_network_that_does_not_fit_the_images_is_refused(tmp_path, monkeypatch
         ("no_such_module:Net", "there is no module 'no_such_module'"),
         ("text_recognizer.networks.mlp:Nlp", "has no 'Nlp'"),
         ("broken_module:Net", "importing broken_module failed: ZeroDivisionError"),
-        ("missing_inside:Net", "importing missing_inside failed: No module named 'surely_not_there'"),
+        (
+            "missing_inside:Net",
+            "importing missing_inside failed: ModuleNotFoundError: No module named 'surely_not_there'",
+        ),
         ("nett", "unknown network 'nett'"),
         ("nets/my_net.py:Net", "is not a name like package.module:Name. Did you mean 'nets.my_net:Net'?"),
     ],
