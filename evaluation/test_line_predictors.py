@@ -30,14 +30,14 @@ def bundles(tmp_path_factory):
         "model": "LineModelCtc",
         "network": "line_reader",
         "network_args": {"filters": 6, "units": 16, "layers": 1, "dropout_amount": 0.0},
-        "train_args": {"batch_size": 8, "epochs": 15, "learning_rate": 0.02, "monitor": "val_character_error_rate"},
+        "train_args": {"batch_size": 8, "epochs": 10, "learning_rate": 0.02, "monitor": "val_character_error_rate"},
     }
     finder = {
         "dataset": "PageListDataset",
         "dataset_args": {"path": str(write_pages(root / "pages", 24)), "side": 64},
         "model": "LineDetectorModel",
-        "network": "fcn",
-        "train_args": {"batch_size": 2, "epochs": 8, "learning_rate": 0.001},
+        "network": "page_net",
+        "train_args": {"batch_size": 2, "epochs": 8, "learning_rate": 0.004},
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEXT_RECOGNIZER_RUNS", str(root / "runs"))
