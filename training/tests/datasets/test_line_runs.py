@@ -41,7 +41,7 @@ def found(places):
         "dataset": "PageListDataset",
         "dataset_args": {"path": str(write_pages(places / "pages")), "side": 64},
         "model": "LineDetectorModel",
-        "network": "fcn",
+        "network": "page_net",
         "train_args": {"batch_size": 4, "epochs": 2, "augmentation": "page_affine"},
     }
     return run(spec)
