@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import pkgutil
 import re
 import sys
 import types
@@ -207,7 +206,8 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
 
 def base_of(kind: str) -> type:
     """The base class of a kind."""
-    base: type = pkgutil.resolve_name(BASES[kind])
+    module, _, attribute = BASES[kind].partition(":")
+    base: type = getattr(importlib.import_module(module), attribute)
     return base
 
 
