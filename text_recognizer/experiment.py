@@ -111,9 +111,8 @@ def assemble(spec: ExperimentSpec, has_begun: bool = False) -> Experiment:
     network, network_args = make_part("network", spec.network, spec.network_args, problems, spec.origin)
     is_made = dataset is not None and network is not None
     data_spec = _checked_data_spec(dataset, spec, problems) if is_made else None
-    ready = data_spec is not None
-    given = {"data_spec": data_spec, "network": network} if ready else None
-    model, model_args = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=ready)
+    given = {"data_spec": data_spec, "network": network} if data_spec is not None else None
+    model, model_args = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given)
     train_args, recipes = _check_train_args(spec, problems)
     completed = replace(
         spec,

@@ -1,6 +1,7 @@
 """The parts of a spec: resolves names, checks arguments and makes the objects."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from text_recognizer.arguments import check_arguments
@@ -15,8 +16,7 @@ def make_part(
     problems: list[str],
     origin: str | None = None,
     group: str = "",
-    given: Mapping[str, Any] | None = None,
-    ready: bool = True,
+    given: Mapping[str, Any] | None = MappingProxyType({}),
 ) -> tuple[Any, dict[str, Any]]:
     """Checks a part of a spec and makes it.
 
@@ -24,8 +24,7 @@ def make_part(
         problems: list to which problems are added.
         origin: the bundle or run folder that the spec came from; see `resolve`.
         group: key of the spec that contains the part, with a trailing dot.
-        given: arguments that the program passes to the constructor.
-        ready: if False, only check.
+        given: arguments that the program passes to the constructor; None if they are not known: only check.
     Returns:
         the object, None if it was not made; its arguments with defaults.
     """
@@ -40,10 +39,10 @@ def make_part(
         return None, {}
     completed, found = check_arguments(label, target, present_names(target, arguments), apart_from=GIVEN[kind], key=key)
     problems += found
-    if found or not ready:
+    if found or given is None:
         return None, completed
     try:
-        return target(**{**(given or {}), **completed}), completed
+        return target(**{**given, **completed}), completed
     except TextRecognizerError as error:
         refused = error.problems if isinstance(error, SpecError) else [Problem(str(error))]
         problems += [problem.under(label, key) for problem in refused]

@@ -247,9 +247,8 @@ def build_model(spec: ExperimentSpec, data_spec: DataSpec) -> Model:
     """The model of a spec with fresh weights, without its dataset."""
     problems: list[str] = []
     network, _ = make_part("network", spec.network, spec.network_args, problems, spec.origin)
-    given = {"data_spec": data_spec, "network": network}
-    ready = network is not None
-    model, _ = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given, ready=ready)
+    given = {"data_spec": data_spec, "network": network} if network is not None else None
+    model, _ = make_part("model", spec.model, spec.model_args, problems, spec.origin, given=given)
     if model is None:
         raise SpecError(problems, spec.origin)
     return model  # type: ignore[no-any-return]
