@@ -14,8 +14,6 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
     Maps uint8 images to uint8 images of the same shape; without `training`, they are returned unchanged.
     """
 
-    columns: tuple[str, ...] = ("image",)  # columns of a batch that it takes and returns
-
     def __init__(self, changes: Affine, background: int, seed: int) -> None:
         super().__init__(dtype="float32")
         self.changes = changes
@@ -76,7 +74,7 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
 class RandomPage(RandomAffine):
     """RandomAffine for images with pixel classes, which are transformed too; may also mirror both horizontally."""
 
-    columns = ("image", "label")
+    columns = ("image", "label")  # columns of a batch that it takes and returns
 
     def __init__(self, changes: Affine, background: int, seed: int) -> None:
         super().__init__(changes, background, seed)
