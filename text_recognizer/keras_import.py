@@ -6,8 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
-from typing import Any, TextIO, cast
+from contextlib import contextmanager
 
 from text_recognizer.errors import RunError
 
@@ -60,36 +59,3 @@ def importing_keras() -> Iterator[None]:
                 gc.freeze()
                 gc.unfreeze()  # all are in the oldest generation now, without having been traversed
             gc.enable()
-
-
-@contextmanager
-def without_native_notes() -> Iterator[None]:
-    """Hides output to standard error that is not from Python: TensorFlow's notes when a user's module imports it."""
-    if "tensorflow" in sys.modules or sys.stderr is not sys.__stderr__ or sys.stderr is None:
-        yield
-        return
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    shown = _StandardError(open(saved, "w", buffering=1, errors="backslashreplace"))  # noqa: SIM115 - closed below
-    try:
-        with redirect_stderr(cast(TextIO, shown)):
-            yield
-    finally:
-        os.dup2(saved, 2)
-        shown.stream.close()
-        shown.stream = sys.stderr
-
-
-class _StandardError:
-    """Python's standard error, also after the block: loggers of modules may keep a reference to it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-    def fileno(self) -> int:
-        return 2

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import os
 import re
 import sys
 import types
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from text_recognizer.errors import SpecError, reason
-from text_recognizer.keras_import import without_native_notes
 from text_recognizer.trust import current_folder, import_path, is_trusted, remember, source_of
 from text_recognizer.wording import did_you_mean
 
@@ -130,8 +130,7 @@ def resolve(kind: str, name: str, origin: str | None = None) -> Callable[..., An
         return _load_by_path(kind, name, origin)
     for entry_point in _entry_points(kind):
         if entry_point.name == name:
-            with without_native_notes():
-                return _load(kind, name, entry_point.value)
+            return _load(kind, name, entry_point.value)
     known = names(kind)
     raise SpecError(
         f"unknown {kind.replace('_', ' ')} '{name}'.{did_you_mean(name, known)} Known: {', '.join(known)}. "
@@ -164,8 +163,7 @@ def _load_by_path(kind: str, name: str, origin: str | None) -> Callable[..., Any
     if origin is not None and (problem := code_from_elsewhere(kind, name, origin)) is not None:
         raise SpecError(problem)
     sys.path[:] = import_path()
-    with without_native_notes():
-        found = _load(kind, name, name)
+    found = _load(kind, name, name)
     if origin is None:
         remember(module)
     return found
@@ -185,6 +183,9 @@ def code_from_elsewhere(kind: str, name: str, origin: str) -> str | None:
 
 def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
     module_name, _, attribute = target.partition(":")
+    package = module_name.partition(".")[0]
+    if package not in _OURS:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no notes of TensorFlow, which the module may import
     try:
         found: Any = getattr(importlib.import_module(module_name), attribute, None)
     except (Exception, SystemExit) as error:
@@ -200,7 +201,7 @@ def _load(kind: str, name: str, target: str) -> Callable[..., Any]:
     if found is None:
         raise SpecError(f"{kind} '{name}': module {module_name} has no '{attribute}'.")
     _check_kind(kind, name, found)
-    outside_packages.update({module_name.partition(".")[0]} - _OURS)
+    outside_packages.update({package} - _OURS)
     return found  # type: ignore[no-any-return]
 
 
