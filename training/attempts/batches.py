@@ -119,19 +119,15 @@ class GroupedBatches:
     def groups(self, first_step: int, end_step: int, largest_group: "GroupSize") -> Iterator[tuple[int, Batch]]:
         """(steps in the group, columns (steps, B, …)) for all steps from first to end."""
         step = first_step
-        waiting: Future[tuple[int, Batch]] | None = None
+        waiting = self._gathering(step, end_step, largest_group)
         try:
-            while step < end_step or waiting is not None:
+            while waiting is not None:
                 before = time.monotonic()
-                current = waiting.result() if waiting is not None else self._gather(step, end_step, largest_group.steps)
+                steps, columns = waiting.result()
                 self.waited_s += time.monotonic() - before
-                step += current[0] if waiting is None else 0
-                waiting = None
-                if step < end_step:
-                    count = self._group_length(step, end_step, largest_group.steps)
-                    waiting = self._pool.submit(self._gather, step, end_step, count)
-                    step += count
-                yield current
+                step += steps
+                waiting = self._gathering(step, end_step, largest_group)
+                yield steps, columns
         finally:  # left early: the order must not be read by two threads once the next groups begin
             if waiting is not None:
                 wait([waiting])
@@ -139,15 +135,15 @@ class GroupedBatches:
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
+    def _gathering(self, step: int, end_step: int, group: "GroupSize") -> Future[tuple[int, Batch]] | None:
+        return self._pool.submit(self._gather, step, end_step, group.steps) if step < end_step else None
+
     def _gather(self, step: int, end_step: int, most: int) -> tuple[int, Batch]:
-        count = self._group_length(step, end_step, most)
+        count = max(1, min(most, self._order.alike(step), end_step - step))
         positions = [self._order.positions(step + index) for index in range(count)]
         batch = self._arranged(self._split.batch(np.concatenate(positions)))
         size = len(positions[0])
         return count, {name: column.reshape(count, size, *column.shape[1:]) for name, column in batch.items()}
-
-    def _group_length(self, step: int, end_step: int, most: int) -> int:
-        return max(1, min(most, self._order.alike(step), end_step - step))
 
 
 class GroupSize:
