@@ -1,6 +1,5 @@
 """follow: the part of a process that is not the chief: trains every step, and writes nothing to the run folder."""
 
-import contextlib
 import os
 import signal
 from pathlib import Path
@@ -25,14 +24,12 @@ def follow(experiment: Experiment, lease: Lease, peers: Peers) -> int:
     os.environ.update(begin["environ"])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda received, _: _pass_on(received, peers))
-    with contextlib.ExitStack() as stack:
-        folder = Path(begin["folder"])
-        log = LogFile(folder / f"log-{peers.cluster.rank}.txt" if folder.is_dir() else Path(os.devnull))
-        stack.enter_context(log)
+    folder = Path(begin["folder"])
+    path = folder / f"log-{peers.cluster.rank}.txt" if folder.is_dir() else Path(os.devnull)
+    with LogFile(path) as log:
         print(f"run         {folder}, process {peers.cluster.rank} of {len(peers.cluster.addresses)}", flush=True)
         start_tensorflow(log.errors_to_log_only())
-        args = experiment.train_args
-        display = Display(args.epochs, experiment.model.reported, log)
+        display = Display(experiment.train_args.epochs, experiment.model.reported, log)
         training = Training(experiment, [], folder, lambda _: None, [], display, lambda: None, peers)
         try:
             training.follow()
