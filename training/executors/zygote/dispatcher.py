@@ -17,12 +17,13 @@ from training.devices.cpu_slots import CpuSlot
 from training.devices.gpu_manager import Lease
 from training.executors.base import Ended, Job
 from training.executors.zygote import endings
-from training.executors.zygote.endings import POLL_S, Place
+from training.executors.zygote.endings import Place
 from training.executors.zygote.lease_source import LeaseSource
 from training.executors.zygote.order import Order
 from training.executors.zygote.zygote_process import Isolation, Message, ZygoteProcess
 from training.runs.causes import Cause
 
+_POLL_S = 0.05
 # Consecutive zygotes that died without having started a run.
 _MOST_DEATHS = 3
 # The limit of those that died during imports, which may be the cause.
@@ -48,11 +49,10 @@ class Dispatcher:
         grace_s: float,
         tell: Callable[[str], None],
     ) -> None:
-        self.isolation: Isolation | None = None
+        self.isolation = isolation  # that of its zygote, once that is ready
         self.ready = threading.Event()
         self.why_closed: str | None = None
         self._new_zygote = start_zygote
-        self._wanted = isolation
         self._slots = slots
         self._free_slots = list(range(len(slots)))
         self._leases = leases
@@ -88,7 +88,7 @@ class Dispatcher:
         try:
             while self.why_closed is None or self._zygote is not None or self._orphans:
                 self._start_jobs()
-                for key, _ in self._selector.select(POLL_S if self._orphans else None):
+                for key, _ in self._selector.select(_POLL_S if self._orphans else None):
                     if key.fileobj is self._bell_heard:
                         self._bell_heard.recv(1 << 12)
                     else:
@@ -230,9 +230,8 @@ class Dispatcher:
                 self._end(place, ended)
 
     def _greet_zygote(self, message: Message) -> None:
-        self.isolation = message["ready"]
-        if self.isolation != self._wanted:
-            self._wanted = "exec"
+        if message["ready"] != self.isolation:
+            self.isolation = message["ready"]
             self._say(f"runs start as fresh interpreters, which takes seconds each: {message['because']}")
         for note in message["notes"]:
             self._say(note)
@@ -245,7 +244,7 @@ class Dispatcher:
 
     def _start_zygote(self) -> None:
         self.ready.clear()
-        self._zygote = self._new_zygote(self._wanted)
+        self._zygote = self._new_zygote(self.isolation)
         self._selector.register(self._zygote, selectors.EVENT_READ)
 
     def _lose_zygote(self, zygote: ZygoteProcess) -> None:
@@ -270,8 +269,8 @@ class Dispatcher:
             self.close(because)
             return
         next_one = "another one takes its place"
-        if self._deaths == _DEATHS_BEFORE_EXEC and not self.ready.is_set() and self._wanted == "fork":
-            self._wanted = "exec"
+        if self._deaths == _DEATHS_BEFORE_EXEC and not self.ready.is_set() and self.isolation == "fork":
+            self.isolation = "exec"
             next_one = "runs start as fresh interpreters from now on, which takes seconds each"
         self._say(f"the zygote {why}; {next_one}")
         self._start_zygote()

@@ -109,9 +109,6 @@ def quarantine(uuids: Sequence[str], reason: str) -> None:
             say(f"warning: {uuid} cannot be put into quarantine: {error}")
 
 
-POLL_S = 0.05
-
-
 @dataclass(eq=False)
 class Place:
     """A running job.

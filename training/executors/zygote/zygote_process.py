@@ -15,8 +15,6 @@ from training.executors.zygote.order import python_path
 from training.files.processes import kill_with_children
 
 Isolation = Literal["fork", "exec"]
-
-
 Message = dict[str, Any]
 
 _MOST_DESCRIPTORS = 253  # SCM_MAX_FD of Linux: the maximum per message
@@ -40,10 +38,10 @@ class Channel:
         self._end.sendall(data[sent:])
 
     def receive(self) -> list[tuple[Message, list[int]]] | None:
-        """Waits for messages; returns those that arrived, with descriptors, or None if the other end is closed."""
+        """Waits for messages; returns those that arrived, with descriptors, or None if the connection has ended."""
         try:
             data, descriptors, _, _ = socket.recv_fds(self._end, 1 << 16, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
+        except OSError:
             return None
         if not data:
             return None
@@ -109,10 +107,7 @@ class ZygoteProcess:
 
     def receive(self) -> list[Message] | None:
         """The messages that have arrived; None if the zygote has died."""
-        try:
-            messages = self._channel.receive()
-        except OSError:
-            return None
+        messages = self._channel.receive()
         return None if messages is None else [message for message, _ in messages]
 
     def finish(self) -> None:
