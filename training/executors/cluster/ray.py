@@ -213,11 +213,8 @@ def _answers(host: str, port: int) -> bool:
 def _started_here() -> str | None:
     """The address of the cluster last started by `ray start` on this machine, if it still responds."""
     try:
-        address = (
-            (Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray" / "ray_current_cluster")
-            .read_text()
-            .strip()
-        )
+        folder = Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir())) / "ray"
+        address = (folder / "ray_current_cluster").read_text().strip()
         _check_answers(address)
     except (OSError, SpecError):
         return None

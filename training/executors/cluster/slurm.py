@@ -177,12 +177,11 @@ class SlurmExecutor(ClusterExecutor):
             partition, time: as in sbatch.
             options: further options of sbatch; unless one of them requests a part of a node, an agent gets a whole one.
         """
-        given = {str(key): value for key, value in (options or {}).items()}
+        given = dict(options or {})
         there = eligible_nodes(partition, given)
         check_devices(setting, max(there.values(), default=0))
-        named = {"partition": partition, "time": time}
-        flags = job_flags({**{key: value for key, value in named.items() if value is not None}, **given})
-        cluster = SlurmCluster(share(setting, nodes), nodes, flags)
+        named = {key: value for key, value in (("partition", partition), ("time", time)) if value is not None}
+        cluster = SlurmCluster(share(setting, nodes), nodes, job_flags({**named, **given}))
         cluster.check()
         if nodes > len(there) and not given.keys() & set(_AMOUNTS):
             say(
