@@ -32,7 +32,7 @@ from training.attempts.epochs import ENDLESS, Epochs
 from training.attempts.learnability import LOOKED_AT_IN_TRAINING, data_warnings, progress_warning
 from training.attempts.peers import Peers
 from training.attempts.stopping import Stop
-from training.attempts.tensorflow_setup import choose_precision, dtype_policy
+from training.attempts.tensorflow_setup import choose_precision
 from training.attempts.train_step import TrainStep
 from training.runs.checks import as_reported
 from training.runs.contents import CHECKPOINT
@@ -153,7 +153,7 @@ class Training:
         self.precision = self.devices.chiefs(precision)
         if warning is not None:
             self.display.warned(warning)
-        keras.config.set_dtype_policy(dtype_policy(self.precision))
+        keras.config.set_dtype_policy("float32" if self.precision == "off" else f"mixed_{self.precision}")
         recipe = recipes["optimizer"]
         rate = self.epochs.build_rate(recipes["schedule"], args.learning_rate or recipe.usual_learning_rate)
         clip = args.gradient_clip_norm, args.gradient_clip_value

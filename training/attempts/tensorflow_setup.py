@@ -68,11 +68,6 @@ def _slower_on(device: str) -> str:
     return f"train_args.mixed_precision 'bfloat16' is slower than float32 on {device}; float32 is used instead"
 
 
-def dtype_policy(precision: str) -> str:
-    """Keras' name of a precision."""
-    return "float32" if precision == "off" else f"mixed_{precision}"
-
-
 def _has_amx() -> bool:
     """Whether the processor has AMX. AVX512-BF16 alone made steps 1.5 to 1.6 times slower, not faster."""
     try:
