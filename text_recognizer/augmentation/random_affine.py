@@ -77,8 +77,9 @@ class RandomPage(RandomAffine):
     columns = ("image", "label")  # columns of a batch that it takes and returns
 
     def __init__(self, changes: Affine, background: int, seed: int) -> None:
-        super().__init__(changes, background, seed)
-        self.flips = keras.random.SeedGenerator(seed + 1)
+        super().__init__(changes, background, seed + 1)
+        # Checkpoints have the two states in this order.
+        self.flips, self.random = self.random, keras.random.SeedGenerator(seed)
 
     def call(self, images: Any, labels: Any, training: bool = False) -> Any:  # type: ignore[override]
         """(B, H, W, C) uint8 and (B, H, W) class ids, 0 being the background."""

@@ -232,3 +232,8 @@ def test_the_classes_of_a_page_move_with_its_pixels():
     assert len({one.tobytes() for one in classes}) == 6
     mirrored = [np.nonzero(one.any(axis=0))[0].mean() > 20 for one in classes]
     assert len(set(mirrored)) == 2  # some were mirrored, some not
+
+
+def test_the_random_states_of_page_augmentation_stay_in_the_order_of_checkpoints():
+    layer = PageAffine().build(DataSpec((40, 40, 1), ("background", "odd", "even"), "pixels"), 5)
+    assert [np.asarray(one.value).tolist() for one in layer.variables] == [[6, 0], [5, 0]]

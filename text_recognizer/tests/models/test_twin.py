@@ -74,8 +74,11 @@ def assert_levels_are_scaled_in_rows(path):
 
 
 def test_lines_of_any_width_are_read_by_a_twin(tmp_path, monkeypatch):
+    import keras
+
     from text_recognizer.exports.onnx import OnnxExport, add_twin
 
+    keras.utils.set_random_seed(0)
     data_spec = DataSpec((20, None, 1), ("", "a", "b"), "line", preprocessing=("contrast",))
     network = LineReader(filters=3, units=2, layers=1)
     spec = ExperimentSpec(
