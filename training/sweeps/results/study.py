@@ -56,30 +56,30 @@ def study_of(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name=name or None, storage=storage, direction=metric.goal)
-    rows = [
-        (trial, {p.name: v for p in space.searchable if (v := space.values_of(trial.point).get(p.name)) is not None})
-        for trial in trials
-    ]
-    distributions: dict[str, BaseDistribution] = {}
+    points = [space.values_of(trial.point) for trial in trials]
+    axes: dict[str, BaseDistribution] = {}
     for parameter in space.searchable:
-        values = [row[parameter.name] for _, row in rows if parameter.name in row]
+        values = [point[parameter.name] for point in points if point.get(parameter.name) is not None]
         if not parameter.is_categorical and values and all(isinstance(value, (int, float)) for value in values):
-            distributions[parameter.name] = FloatDistribution(float(min(values)), float(max(values)))
+            axes[parameter.name] = FloatDistribution(float(min(values)), float(max(values)))
         else:
-            distributions[parameter.name] = CategoricalDistribution(
-                tuple(dict.fromkeys(str(value) for value in values)) or ("-",)
-            )
+            axes[parameter.name] = CategoricalDistribution(tuple(dict.fromkeys(map(str, values))) or ("-",))
     states = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "running": TrialState.RUNNING}
-    for trial, row in rows:
+    for trial, point in zip(trials, points, strict=True):
         state = states.get(trial.state, TrialState.FAIL)
         if state == TrialState.COMPLETE and not trial.values:
             state = TrialState.FAIL
-        axes = {name: distributions[name] for name in row}
-        are_floats = {name: isinstance(axis, FloatDistribution) for name, axis in axes.items()}
-        params = {name: float(value) if are_floats[name] else str(value) for name, value in row.items()}
+        params = {
+            name: float(point[name]) if isinstance(axis, FloatDistribution) else str(point[name])
+            for name, axis in axes.items()
+            if point.get(name) is not None
+        }
+        distributions = {name: axes[name] for name in params}
         value = metric.best(trial.values) if state in (TrialState.COMPLETE, TrialState.PRUNED) else None
         reports = dict(enumerate(trial.values, start=1))
         study.add_trial(
-            create_trial(params=params, distributions=axes, value=value, state=state, intermediate_values=reports)
+            create_trial(
+                params=params, distributions=distributions, value=value, state=state, intermediate_values=reports
+            )
         )
     return study

@@ -3,7 +3,6 @@
 import copy
 import importlib.metadata
 import importlib.util
-from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,8 +46,7 @@ class BayesSearch(RandomSearch):
         assert plan.metric is not None  # W&B's schema requires a metric for bayes
         self._metric = plan.metric
         self._trials: dict[int, PastTrial] = {}
-        self._running = set[int]()
-        self._ranked: list[tuple[float, int]] = []  # best value and number of the others, best first
+        self._best: dict[int, float] = {}  # the best value of each, as there may be many thousands
         self._frozen: dict[int, optuna.trial.FrozenTrial] = {}  # Optuna's trials; creating them is half the work
         self._axes = {parameter.name: _Axis.of(parameter) for parameter in self.space.searchable}
         check_sampler(plan.sampler)
@@ -68,17 +66,8 @@ class BayesSearch(RandomSearch):
 
     def tell(self, trial: PastTrial) -> None:
         super().tell(trial)
-        if trial.number in self._trials and trial.number not in self._running:
-            self._ranked.remove(self._rank(trial.number))
         self._trials[trial.number] = trial
-        if trial.state == "running":
-            self._running.add(trial.number)
-        else:
-            self._running.discard(trial.number)
-            insort(self._ranked, self._rank(trial.number))
-
-    def _rank(self, number: int) -> tuple[float, int]:
-        return best_value(self._trials[number], self._metric.sign), number
+        self._best[trial.number] = best_value(trial, self._metric.sign)
 
     def _made_by(self) -> dict[str, Any]:
         package = "cmaes" if self._evolution is not None else "optuna"
@@ -87,13 +76,16 @@ class BayesSearch(RandomSearch):
 
     def _modelled(self) -> list[PastTrial]:
         """The trials for the model: all, or if there are very many the best and an even sample of the others."""
-        ended = [number for _, number in self._ranked]
-        if len(self._trials) > MOST_MODELLED:
-            room = max(1, MOST_MODELLED - len(self._running))
-            best, others = ended[: room // 4], ended[room // 4 :]
-            step = -(-len(others) // max(1, room - len(best)))
-            ended = [*best, *others[::step]]
-        return [self._trials[number] for number in sorted([*self._running, *ended])]
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        if len(trials) <= MOST_MODELLED:
+            return trials
+        running = [trial for trial in trials if trial.state == "running"]
+        ended = [trial for trial in trials if trial.state != "running"]
+        ended.sort(key=lambda trial: self._best[trial.number])
+        room = max(1, MOST_MODELLED - len(running))
+        best, others = ended[: room // 4], ended[room // 4 :]
+        step = max(1, -(-len(others) // max(1, room - len(best))))
+        return sorted([*running, *best, *others[::step]], key=lambda trial: trial.number)
 
     def _propose(self, modelled: Sequence[PastTrial], number: int, draw: int) -> Point:
         if self._evolution is None:

@@ -43,7 +43,7 @@ class Evolution:
         """Tells whole generations; if a trial ended late, or its value has changed, all are told again."""
         if self._strategy is None or trials[: len(self._told)] != self._told:
             self._told = trials[: self._startup]
-            self._begin_at(min(self._told, key=lambda told: told[1])[0])
+            self._begin_at_the_best()
         while len(trials) - len(self._told) >= (size := self._strategy.population_size):
             generation = trials[len(self._told) : len(self._told) + size]
             self._told += generation
@@ -51,11 +51,12 @@ class Evolution:
 
             self._strategy.tell([(np.array(point), value) for point, value in generation])
             if self._strategy.should_stop():  # it has converged
-                self._begin_at(min(self._told, key=lambda told: told[1])[0])
+                self._begin_at_the_best()
 
-    def _begin_at(self, mean: Sequence[float]) -> None:
+    def _begin_at_the_best(self) -> None:
         import numpy as np
 
+        mean, _ = min(self._told, key=lambda told: told[1])
         cmaes: Any = importlib.import_module("cmaes")  # an optional package
         bounds = np.array([[0.0, 1.0]] * len(mean))
         self._strategy = cmaes.CMA(np.array(mean), FIRST_SPREAD, bounds, seed=self._seed_of("strategy"))

@@ -47,20 +47,14 @@ def encode(space: ParameterSpace, point: Mapping[str, Any]) -> list[float]:
 
 
 def _value(trial: PastTrial, metric: Metric, worst: float) -> float | None:
-    if trial.state in _FAILED:
-        return _imputed(trial, metric.impute, metric.sign, worst)
-    if trial.state in _FINISHED:
-        strategy = metric.impute
-    elif trial.state == "running" and metric.impute_while_running != "false":
-        strategy = metric.impute_while_running
-    else:
+    is_running = trial.state == "running" and metric.impute_while_running != "false"
+    if not is_running and trial.state not in (*_FINISHED, *_FAILED):
         return None
-    return best_value(trial, metric.sign) if trial.values else _imputed(trial, strategy, metric.sign, worst)
-
-
-def _imputed(trial: PastTrial, strategy: str, sign: int, worst: float) -> float:
+    if trial.values and trial.state not in _FAILED:
+        return best_value(trial, metric.sign)
+    strategy = metric.impute_while_running if is_running else metric.impute
     if strategy == "worst":
         return worst
     if not trial.values:
         return 0.0
-    return sign * trial.values[-1] if strategy == "latest" else best_value(trial, sign)
+    return metric.sign * trial.values[-1] if strategy == "latest" else best_value(trial, metric.sign)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,8 +146,7 @@ class Rounds(StoppingRule):
             self.copies[number] = Copy(parent, worst, epoch)
             self.begun[number] = epoch
             self._members[self._members.index(worst)] = number
-            last = self._verdicts[worst]
-            self._verdicts[worst] = Verdict(True, False, epoch, epoch, last.rank, last.of, last.value, number, parent)
+            self._verdicts[worst] = replace(self._verdicts[worst], stop=True, band=epoch, copy=number, parent=parent)
         self._prune(values.keys() - {copy.parent for copy in self.copies.values() if copy.epoch == epoch}, epoch)
 
     def _prune(self, numbers: Iterable[int], epoch: int) -> None:

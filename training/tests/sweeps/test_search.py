@@ -145,6 +145,13 @@ def test_a_very_long_history_is_thinned_but_keeps_the_best(search):
     assert best in modelled
 
 
+def test_trials_under_way_are_all_modelled_however_many_they_are(search):
+    made = search(SPACE.format(method="bayes"))
+    for number in range(1, 302):
+        made.tell(PastTrial(number, made.space.random_point(0, number), "running" if number > 1 else "finished", [1.0]))
+    assert len(made._modelled()) == 301
+
+
 def test_samplers_say_what_they_need():
     check_sampler("tpe")
     with pytest.raises(SpecError, match="unknown sampler 'tp'"):
