@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from text_recognizer.errors import DataError, SpecError, reason
+from text_recognizer.errors import DataError, SpecError
 from text_recognizer.experiment import assemble
 from text_recognizer.spec import ExperimentSpec, base_spec, override_json, parse_json, read_spec, without_dotted_keys
 from text_recognizer.wording import received, shell_word
 from training.runs.find import with_bundles_found
-from training.sweeps.file.config import SweepConfig
+from training.sweeps.file.config import SweepConfig, sweep_text
 from training.sweeps.file.parameter import Point
 from training.sweeps.plan import Condition, SweepPlan, applying
 from training.terminal.command_line import say
@@ -36,9 +36,10 @@ def read_plan(
         overrides: values by dotted key, for every trial; they replace constants of the file, not searched parameters.
         skip_invalid: leave out experiments of a list that cannot be trained.
     """
+    text = sweep_text(path)
     if path.suffix == ".json":
-        return _from_experiments(path, name, overrides or {}, seeds, skip_invalid)
-    config = SweepConfig.from_file(path)
+        return _from_experiments(path, text, name, overrides or {}, seeds, skip_invalid)
+    config = SweepConfig.from_yaml(text, str(path))
     known = sorted(parameter.name for parameter in config.space.parameters)
     for one in (one for condition in conditions for one in (condition.parameter, condition.on)):
         if one not in known:
@@ -55,7 +56,7 @@ def read_plan(
         sampler=sampler,
         enqueued=tuple(_enqueued(point, config, conditions) for point in enqueued),
         conditions=tuple(conditions),
-        text=path.read_text(encoding="utf-8"),
+        text=text,
         source=str(path),
         search=search,
     )
@@ -67,13 +68,9 @@ def say_left_out(plan: SweepPlan) -> None:
 
 
 def _from_experiments(
-    path: Path, name: str | None, overrides: Mapping[str, Any], seeds: int, skip_invalid: bool
+    path: Path, text: str, name: str | None, overrides: Mapping[str, Any], seeds: int, skip_invalid: bool
 ) -> SweepPlan:
     """The format of the FSDL tool: {"experiment_group": …, "experiments": [{…}, …]}."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read {path}: {reason(error, path)}.") from None
     value = parse_json(text, str(path))
     experiments = value.get("experiments")
     unknown = sorted(set(value) - {"experiment_group", "experiments"})

@@ -76,11 +76,7 @@ class SweepConfig:
     @classmethod
     def from_file(cls, path: Path) -> "SweepConfig":
         """Reads a YAML file. Raises SpecError: the file cannot be read, or as for `from_yaml`."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"the sweep {path} cannot be read: {reason(error, path)}.") from None
-        return cls.from_yaml(text, str(path))
+        return cls.from_yaml(sweep_text(path), str(path))
 
     @classmethod
     def from_yaml(cls, text: str, source: str = "sweep.yaml") -> "SweepConfig":
@@ -135,6 +131,14 @@ class SweepConfig:
             if parameter.keys() == {"min", "max"}:
                 parameter["distribution"] = inferred_distribution(parameter)
         return config
+
+
+def sweep_text(path: Path) -> str:
+    """The text of a sweep's file. Raises SpecError: it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"the sweep {path} cannot be read: {reason(error, path)}.") from None
 
 
 def _warnings(config: Mapping[str, Any], document: YamlSource) -> Iterator[str]:
