@@ -61,7 +61,6 @@ _OPTIONAL_OF_END: dict[str, _Right] = {
 
 
 def event_fault(event: Mapping[str, Any]) -> str | None:
-    """What is wrong with an event."""
     kind = event.get("event")
     if not isinstance(kind, str):
         return f"'event' must be the name of an event. {received(kind)}"

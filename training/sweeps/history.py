@@ -49,7 +49,6 @@ class History:
             self.next_number += 1
 
     def unfinished(self) -> list[Trial]:
-        """The trials that have not ended."""
         for trial in [trial for trial in self._unfinished.values() if trial.is_over]:
             del self._unfinished[trial.number]
             self._over[trial.state] += 1
@@ -72,11 +71,9 @@ class History:
         return values
 
     def value(self, trial: Trial) -> float | None:
-        """The value of a trial so far."""
         return self.metric.best(self.values(trial))
 
     def run_value(self, run: TrialRun) -> float | None:
-        """The value of one run so far."""
         return self.metric.best(self.reports.update(run)[0])
 
     def best(self) -> Trial | None:
@@ -102,7 +99,6 @@ class History:
         return [trial for trial in self.trials.values() if trial.state == "failed" and not trial.diverged]
 
     def past(self, trial: Trial) -> PastTrial:
-        """A trial in the form for searches."""
         state = trial.state if trial.is_over or trial.state == "failed" else "running"
         folders = [run.folder for run in trial.runs]
         return PastTrial(trial.number, trial.point, state, self.values(trial), folders)

@@ -48,7 +48,6 @@ class Ledger:
         self._reusable = reusable
 
     def tell(self, trial: Trial) -> None:
-        """Tells the search the current state of a trial."""
         self.search.tell(self.history.past(trial))
 
     def take_up(self, retry_failed: bool, rejoin: Callable[[Trial, TrialRun], bool] = lambda *_: False) -> None:
@@ -70,7 +69,6 @@ class Ledger:
             self.tell(trial)
 
     def begin(self, suggestion: Suggestion) -> Trial:
-        """Records a suggestion."""
         number = self.history.next_number
         specs = self.plan.specs(suggestion.point)
         ids = [

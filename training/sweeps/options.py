@@ -144,7 +144,6 @@ def checked_plan(arguments: argparse.Namespace) -> SweepPlan:
 
 
 def _refuse_without_effect(plan: SweepPlan, arguments: argparse.Namespace) -> None:
-    """Refuses flags that have no effect for this kind of sweep."""
     if flags := flags_given(arguments, _NO_EFFECT[plan.method]):
         kind = "a list of experiments" if plan.method == "list" else f"a {plan.method} search"
         raise SpecError(

@@ -225,7 +225,6 @@ class Sweep:
             self._judge.judge(self.live)
 
     def _settle(self, live: LiveRun) -> None:
-        """Handles a run whose process has ended."""
         trial, run = live.trial, live.run
         self.live.remove(live)
         if self.ledger.is_damaged(trial, run):

@@ -41,7 +41,6 @@ class TrialRun:
         return self.folder.name
 
     def begin(self) -> None:
-        """Counts a start."""
         self.attempts, self.in_vain, self.cause = self.attempts + 1, self.in_vain + 1, None
 
     def reach(self, reports: int) -> None:
@@ -89,7 +88,6 @@ class Trial:
 
     @property
     def copy_of(self) -> str | None:
-        """The lineage in words."""
         if (lineage := self.lineage) is None:
             return None
         changed = [f", {name} {_short(values)}" for name, values in dict(lineage.get("changed", {})).items()]

@@ -133,7 +133,6 @@ class Parameter:
         return min(max(near, low), high)
 
     def values_in_words(self) -> str:
-        """Its values, in words."""
         if self.is_constant:
             return f"only {self.settings['value']!r}"
         if self.is_categorical:
