@@ -118,16 +118,16 @@ class GroupedBatches:
 
     def groups(self, first_step: int, end_step: int, largest_group: "GroupSize") -> Iterator[tuple[int, Batch]]:
         """(steps in the group, columns (steps, B, …)) for all steps from first to end."""
-        step = first_step
+        step, before = first_step, time.monotonic()
         waiting = self._gathering(step, end_step, largest_group)
         try:
             while waiting is not None:
-                before = time.monotonic()
                 steps, columns = waiting.result()
                 self.waited_s += time.monotonic() - before
                 step += steps
                 waiting = self._gathering(step, end_step, largest_group)
                 yield steps, columns
+                before = time.monotonic()
         finally:  # left early: the order must not be read by two threads once the next groups begin
             if waiting is not None:
                 wait([waiting])
